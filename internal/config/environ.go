@@ -1,0 +1,50 @@
+package config
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/skerry-io/skerry/internal/fault"
+)
+
+// parseEnviron reads the SKERRY_* variables. An empty one counts as not set, because env files are full of them.
+func (t table) parseEnviron(environ []string, problems *fault.Problems) []given {
+	var all []given
+	for _, entry := range slices.Sorted(slices.Values(environ)) {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, EnvPrefix) || foreignVariable(name) {
+			continue
+		}
+		setting, ok := t.byEnv[name]
+		if !ok {
+			unknownVariable(t, name, problems)
+			continue
+		}
+		if value != "" {
+			where := "$" + name
+			all = append(all, given{setting: setting, texts: []text{{value: value, where: where}}, where: where})
+		}
+	}
+	return all
+}
+
+// foreignVariable tells the variables that Kubernetes gives to every container beside a Service named skerry.
+func foreignVariable(name string) bool {
+	return name == "SKERRY_PORT" || strings.HasPrefix(name, "SKERRY_PORT_") || strings.HasPrefix(name, "SKERRY_SERVICE_")
+}
+
+func unknownVariable(t table, name string, problems *fault.Problems) {
+	if t.skipUnknown {
+		return
+	}
+	p := problems.Add("", "unknown variable").At("$" + name)
+	if owner, ok := known()[name]; ok {
+		p.Fix("it is a setting of `skerry %s`; unset it here", owner)
+		return
+	}
+	if near := Nearest(name, t.variables()); near != "" {
+		p.Fix("did you mean %s?", near)
+		return
+	}
+	p.Fix("unset it; docs/config.md lists the variables")
+}

@@ -1,0 +1,201 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"reflect"
+	"slices"
+
+	"github.com/skerry-io/skerry/internal/fault"
+)
+
+// Sources is the world that settings come from, besides the files they name.
+type Sources struct {
+	// Environ is the environment, as NAME=VALUE.
+	Environ []string
+	// Hostname names the host; it is the default of node-name. Nil stands for os.Hostname.
+	Hostname func() (string, error)
+}
+
+// Value is a setting with what is in force and where that came from.
+type Value struct {
+	Key    string
+	Text   string // as a flag would have it; a secret is hidden
+	Origin string // "default", file:line, $VARIABLE or --flag; several, joined by ", ", for a list that was added to
+	Secret bool
+}
+
+// completer fills in what is derived from other settings.
+type completer interface {
+	complete(src Sources, problems *fault.Problems)
+}
+
+// validator checks settings against each other; its error is a *fault.Problems.
+type validator interface {
+	Validate() error
+}
+
+// Load reads T from defaults, config files, the environment and args, each stronger than the one before, completes it
+// and checks it. The error is a *fault.Problems with every problem of every source. T is Server, Agent or another
+// struct whose fields carry settings tags.
+func Load[T any](src Sources, args []string) (T, error) {
+	cfg, _, err := load[T](src, args, strict)
+	return cfg, err
+}
+
+// Explain loads as Load does and says of each setting in force where it came from.
+func Explain[T any](src Sources, args []string) (T, []Value, error) {
+	return load[T](src, args, strict)
+}
+
+// LoadBeside reads only what T asks for and skips other keys and variables: for commands, such as reset, that work on
+// a host whose settings are those of another command. With --data-dir on the command line it needs no file at all, so
+// that it works beside a broken one. Flags stay strict.
+func LoadBeside[T any](src Sources, args []string) (T, error) {
+	cfg, _, err := load[T](src, args, lenient)
+	return cfg, err
+}
+
+// ParseFlags reads T from defaults and args alone, for commands that take no other settings.
+func ParseFlags[T any](args []string) (T, error) {
+	cfg, _, err := load[T](Sources{}, args, flagsOnly)
+	return cfg, err
+}
+
+type strictness int
+
+const (
+	strict strictness = iota
+	lenient
+	flagsOnly
+)
+
+func load[T any](src Sources, args []string, how strictness) (T, []Value, error) {
+	var cfg T
+	var problems fault.Problems
+	if src.Hostname == nil {
+		src.Hostname = os.Hostname
+	}
+	l := loading{
+		table:    newTable(Settings[T]()),
+		cfg:      reflect.ValueOf(&cfg).Elem(),
+		origins:  make(map[string]string),
+		problems: &problems,
+	}
+	l.skipUnknown = how == lenient
+	l.read(src, args, how)
+	if c, ok := any(&cfg).(completer); ok {
+		c.complete(src, &problems)
+	}
+	l.check(any(&cfg))
+	l.place()
+	if err := problems.Err(); err != nil {
+		return cfg, nil, err
+	}
+	return cfg, l.explain(&cfg), nil
+}
+
+// loading is one run through the sources.
+type loading struct {
+	table
+	cfg      reflect.Value
+	origins  map[string]string // by key; absent: the default is in force
+	problems *fault.Problems
+}
+
+func (l loading) read(src Sources, args []string, how strictness) {
+	l.applyDefaults()
+	flags := l.parseFlags(args, l.problems)
+	if how != flagsOnly {
+		variables := l.parseEnviron(src.Environ, l.problems)
+		if how == strict || !names(flags, "data-dir") {
+			path, named := configFile(append(slices.Clone(variables), flags...))
+			l.apply(l.parseFiles(path, named, l.problems))
+		}
+		l.apply(variables)
+	}
+	l.apply(flags)
+}
+
+func names(all []given, key string) bool {
+	return slices.ContainsFunc(all, func(g given) bool { return g.setting.Key == key })
+}
+
+// configFile finds the name of the config file, and whether somebody named it; the last one wins.
+func configFile(all []given) (path string, named bool) {
+	path = DefaultConfigFile
+	for _, g := range all {
+		if g.setting.Key == "config" {
+			path, named = g.texts[0].value, true
+		}
+	}
+	return path, named
+}
+
+func (l loading) applyDefaults() {
+	for i := range l.settings {
+		s := &l.settings[i]
+		if s.Default != "" {
+			given{setting: s, texts: []text{{value: s.Default, where: "default"}}}.store(l.cfg, l.problems)
+		}
+	}
+}
+
+func (l loading) apply(all []given) {
+	for _, g := range all {
+		g.store(l.cfg, l.problems)
+		origin := g.where
+		if before, ok := l.origins[g.setting.Key]; ok && g.extend {
+			origin = before + ", " + origin
+		}
+		l.origins[g.setting.Key] = origin
+	}
+}
+
+// check runs the cross checks. A setting that could not be read is not blamed a second time.
+func (l loading) check(cfg any) {
+	v, ok := cfg.(validator)
+	if !ok {
+		return
+	}
+	var found *fault.Problems
+	if !errors.As(v.Validate(), &found) {
+		return
+	}
+	var fresh []*fault.Problem
+	for _, p := range found.List() {
+		if !l.problems.Has(p.Key) {
+			fresh = append(fresh, p)
+		}
+	}
+	l.problems.Append(fresh...)
+}
+
+// place gives every problem of a setting the place that set it.
+func (l loading) place() {
+	for _, p := range l.problems.List() {
+		if p.Where == "" && p.Key != "" {
+			p.At(l.whereOf(p.Key))
+		}
+	}
+}
+
+// whereOf names the place that set key, or the flag that would.
+func (l loading) whereOf(key string) string {
+	if origin, ok := l.origins[key]; ok {
+		return origin
+	}
+	return "--" + key
+}
+
+func (l loading) explain(cfg any) []Value {
+	values := make([]Value, len(l.settings))
+	for i, s := range l.settings {
+		v := Value{Key: s.Key, Text: s.Text(cfg), Origin: l.origins[s.Key], Secret: s.Secret}
+		if v.Origin == "" {
+			v.Origin = "default"
+		}
+		values[i] = v
+	}
+	return values
+}

@@ -1,0 +1,96 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// Tags of a setting: key (its name in flags and files), short (one-letter flag), env (variable, derived from the key
+// when absent; "-" for a flag only), def (default), oneof (allowed words), as (what the help calls its value), sep:"none" (a list whose
+// entries may hold commas), help. A field of type Secret is never printed.
+
+// Place says where Skerry keeps its things; commands that must work beside a broken config take only this.
+type Place struct {
+	ConfigFile string `key:"config" short:"c" env:"SKERRY_CONFIG_FILE" def:"/etc/skerry/config.yaml" as:"path" help:"config file; files in PATH.d/*.yaml are read after it, in alphabetical order"`
+	DataDir    string `key:"data-dir" short:"d" def:"/var/lib/skerry" as:"path" help:"directory of everything Skerry keeps"`
+}
+
+// Node holds the settings that every node has, server or agent.
+type Node struct {
+	Place
+
+	Debug     bool   `key:"debug" help:"log details"`
+	Token     Secret `key:"token" short:"t" as:"token" help:"shared secret that nodes join with"`
+	TokenFile string `key:"token-file" as:"path" help:"file that holds the token"`
+
+	NodeName       string       `key:"node-name" as:"name" help:"name of this node (default: the host name in lower case)"`
+	NodeIP         []netip.Addr `key:"node-ip" as:"address" help:"addresses of this node, at most one IPv4 and one IPv6 (default: that of the default route)"`
+	NodeExternalIP []netip.Addr `key:"node-external-ip" as:"address" help:"addresses that others reach this node by"`
+	NodeLabel      []string     `key:"node-label" as:"key=value" help:"labels the node registers with"`
+	NodeTaint      []string     `key:"node-taint" as:"key=value:effect" help:"taints the node registers with"`
+
+	BindAddress  netip.Addr `key:"bind-address" def:"0.0.0.0" as:"address" help:"address to listen on"`
+	LBServerPort int        `key:"lb-server-port" def:"6444" as:"port" help:"loopback port of the node's own API endpoint"`
+	ResolvConf   string     `key:"resolv-conf" as:"path" help:"resolv.conf that pods get (default: found on the host)"`
+
+	ContainerRuntimeEndpoint string `key:"container-runtime-endpoint" as:"path" help:"socket of a container runtime to use instead of the one inside"`
+	DefaultRuntime           string `key:"default-runtime" as:"name" help:"runtime of pods that name no RuntimeClass (default: runc)"`
+	PauseImage               string `key:"pause-image" def:"localhost/skerry/pause:1" as:"image" help:"image of the container that holds a pod together"`
+	Snapshotter              string `key:"snapshotter" def:"overlayfs" oneof:"overlayfs,native" as:"name" help:"how image layers are put together"`
+	PrivateRegistry          string `key:"private-registry" def:"/etc/skerry/registries.yaml" as:"path" help:"file of registry mirrors and credentials"`
+	ProtectKernelDefaults    bool   `key:"protect-kernel-defaults" help:"fail when kernel settings are not what the kubelet wants, instead of changing them"`
+
+	KubeletArg   []string `key:"kubelet-arg" sep:"none" as:"flag=value" help:"extra flags of the kubelet"`
+	KubeProxyArg []string `key:"kube-proxy-arg" sep:"none" as:"flag=value" help:"extra flags of kube-proxy"`
+}
+
+// Server holds the settings of `skerry server`.
+type Server struct {
+	Node
+
+	HTTPSListenPort      int            `key:"https-listen-port" def:"6443" as:"port" help:"port of the Kubernetes and supervisor API"`
+	AdvertiseAddress     netip.Addr     `key:"advertise-address" as:"address" help:"address other nodes and pods reach the API server by (default: the first node-ip)"`
+	TLSSAN               []string       `key:"tls-san" as:"name or address" help:"further names and addresses in the server certificate"`
+	ClusterCIDR          []netip.Prefix `key:"cluster-cidr" def:"10.42.0.0/16" as:"CIDR" help:"addresses of pods, at most one IPv4 and one IPv6 range"`
+	ServiceCIDR          []netip.Prefix `key:"service-cidr" def:"10.43.0.0/16" as:"CIDR" help:"addresses of services, at most one IPv4 and one IPv6 range"`
+	ServiceNodePortRange PortRange      `key:"service-node-port-range" def:"30000-32767" as:"first-last" help:"ports of services of type NodePort"`
+	ClusterDNS           []netip.Addr   `key:"cluster-dns" as:"address" help:"address of the cluster's DNS service (default: the tenth address of service-cidr, 10.43.0.10)"`
+	ClusterDomain        string         `key:"cluster-domain" def:"cluster.local" as:"name" help:"DNS domain of the cluster"`
+
+	WriteKubeconfig      string   `key:"write-kubeconfig" short:"o" env:"SKERRY_KUBECONFIG_OUTPUT" def:"/etc/skerry/skerry.yaml" as:"path" help:"where the administrator's kubeconfig is written"`
+	WriteKubeconfigMode  FileMode `key:"write-kubeconfig-mode" env:"SKERRY_KUBECONFIG_MODE" def:"0600" as:"mode" help:"mode of that kubeconfig"`
+	WriteKubeconfigGroup string   `key:"write-kubeconfig-group" env:"SKERRY_KUBECONFIG_GROUP" as:"group" help:"group of that kubeconfig"`
+
+	DisableAgent     bool `key:"disable-agent" help:"be a control plane only: run no pods here"`
+	DisableKubeProxy bool `key:"disable-kube-proxy" help:"run no kube-proxy, because something else serves Services"`
+
+	KubeAPIServerArg         []string `key:"kube-apiserver-arg" sep:"none" as:"flag=value" help:"extra flags of kube-apiserver"`
+	KubeControllerManagerArg []string `key:"kube-controller-manager-arg" sep:"none" as:"flag=value" help:"extra flags of kube-controller-manager"`
+	KubeSchedulerArg         []string `key:"kube-scheduler-arg" sep:"none" as:"flag=value" help:"extra flags of kube-scheduler"`
+}
+
+// Agent holds the settings of `skerry agent`.
+type Agent struct {
+	Node
+
+	Server string `key:"server" short:"s" env:"SKERRY_URL" as:"URL" help:"server to join, for example https://10.0.0.1:6443"`
+}
+
+// RuntimeEndpoint is the CRI socket as a URL: the configured one, or that of the runtime inside.
+func (n Node) RuntimeEndpoint() string {
+	endpoint := n.ContainerRuntimeEndpoint
+	if endpoint == "" {
+		endpoint = n.Paths().ContainerdSocket()
+	}
+	if strings.HasPrefix(endpoint, "/") {
+		return "unix://" + endpoint
+	}
+	return endpoint
+}
+
+// Reset holds the settings of `skerry reset` and `skerry uninstall`.
+type Reset struct {
+	Place
+
+	Yes bool `key:"yes" short:"y" env:"-" help:"do not ask"`
+}
