@@ -1,0 +1,162 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/skerry-io/skerry/internal/fault"
+)
+
+// CanSetOOMScore says whether this process may protect others from the kernel's memory killer. Without
+// CAP_SYS_RESOURCE it may not: then tell the container runtime not to try.
+func CanSetOOMScore() bool { return hasCapability(unix.CAP_SYS_RESOURCE) }
+
+// CanRaiseRlimits says whether this process may raise hard limits, its own or those of a container.
+func CanRaiseRlimits() bool { return hasCapability(unix.CAP_SYS_RESOURCE) }
+
+// hasCapability looks at the effective set, in the user namespace of this process.
+func hasCapability(number uint) bool {
+	status, err := os.ReadFile("/proc/self/status")
+	return err == nil && effective(status)&(1<<number) != 0
+}
+
+// effective reads CapEff of /proc/PID/status.
+func effective(status []byte) uint64 {
+	for line := range strings.Lines(string(status)) {
+		if set, ok := strings.CutPrefix(line, "CapEff:"); ok {
+			n, err := strconv.ParseUint(strings.TrimSpace(set), 16, 64)
+			if err != nil {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}
+
+// MountPropagationShared says whether a mount made at path is seen in other mount namespaces, which pods with
+// Bidirectional volumes and the kubelet need. Path must be a mount point.
+func MountPropagationShared(path string) (bool, error) {
+	mounts, err := readMounts()
+	if err != nil {
+		return false, err
+	}
+	shared := false
+	for _, m := range mounts {
+		if m.Point == path {
+			shared = m.Shared // the last one mounted there is the one seen
+		}
+	}
+	return shared, nil
+}
+
+// BridgeNFCall says whether packets that cross a bridge pass the firewall, and whether this kernel can do that at all.
+// It looks at the feature: it may be a module, built in, or absent.
+func BridgeNFCall() (on, supported bool) {
+	text, err := os.ReadFile("/proc/sys/net/bridge/bridge-nf-call-iptables")
+	if err != nil {
+		return false, false
+	}
+	return strings.TrimSpace(string(text)) == "1", true
+}
+
+// ClockFloor is before any release of Skerry: an earlier clock is one that was lost with the power.
+func ClockFloor() time.Time { return time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC) }
+
+// Clock is nil when now can be true, and otherwise a fault: certificates would not be valid.
+func Clock(now time.Time) error {
+	if !now.Before(ClockFloor()) {
+		return nil
+	}
+	return fault.New("the clock says %s", now.UTC().Format(time.DateOnly)).
+		Fix("set it (date -s), or let it be set from the network before Skerry starts (systemd-timesyncd, chrony)")
+}
+
+// Inotify is how many files one user may watch, and through how many handles.
+type Inotify struct {
+	Watches, Instances int
+}
+
+// InotifyLimits reads the limits. Below 8192 watches or 256 instances, a node with some dozens of pods runs into them.
+func InotifyLimits() (Inotify, error) {
+	watches, err := readNumber("/proc/sys/fs/inotify/max_user_watches")
+	if err != nil {
+		return Inotify{}, err
+	}
+	instances, err := readNumber("/proc/sys/fs/inotify/max_user_instances")
+	return Inotify{Watches: watches, Instances: instances}, err
+}
+
+// Low says whether a node can be expected to run into the limits.
+func (i Inotify) Low() bool { return i.Watches < 8192 || i.Instances < 256 }
+
+func readNumber(path string) (int, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", path, err)
+	}
+	return n, nil
+}
+
+// ConntrackWritable says whether the size of the connection table can be set here. In a container, or another network
+// namespace than the first one, it cannot: then tell kube-proxy not to try.
+func ConntrackWritable() bool {
+	const path = "/proc/sys/net/netfilter/nf_conntrack_max"
+	now, err := os.ReadFile(path)
+	return err == nil && writeExisting(path, strings.TrimSpace(string(now))) == nil
+}
+
+// InThrowAwayNetns runs f in a network namespace of its own, which ends with it. It needs CAP_SYS_ADMIN. Where it cannot be made the
+// error is ErrNoNamespace.
+func InThrowAwayNetns(f func() error) error {
+	result := make(chan error, 1)
+	go func() { // ends with f; its thread is not given back, so that nothing else runs in the namespace
+		runtime.LockOSThread()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			result <- errors.Join(ErrNoNamespace, os.NewSyscallError("unshare", err))
+			return
+		}
+		result <- f()
+	}()
+	return <-result
+}
+
+// ErrNoNamespace says that a network namespace could not be made.
+var ErrNoNamespace = errors.New("no network namespace")
+
+// ReadOnly says whether the file system of path refuses writes, and how many bytes and files are free there for root.
+// A path that is not there yet is judged by its nearest parent.
+func ReadOnly(path string) (readOnly bool, bytes uint64, err error) {
+	for {
+		var stat unix.Statfs_t
+		err := unix.Statfs(path, &stat)
+		if errors.Is(err, fs.ErrNotExist) && path != "/" {
+			path = parent(path)
+			continue
+		}
+		if err != nil {
+			return false, 0, fmt.Errorf("%s: %w", path, err)
+		}
+		return stat.Flags&unix.ST_RDONLY != 0, stat.Bavail * uint64(stat.Bsize), nil
+	}
+}
+
+func parent(path string) string {
+	i := strings.LastIndexByte(strings.TrimRight(path, "/"), '/')
+	if i <= 0 {
+		return "/"
+	}
+	return path[:i]
+}
