@@ -8,7 +8,7 @@ import (
 )
 
 // MissingNFT tells which of the named nftables expressions ("masq", "numgen", ...) the kernel has not. Call it in a
-// throw-away network namespace (InThrowAwayNetns). An error means that it could not be tried.
+// throw-away network namespace (InThrowAway). An error means that it could not be tried.
 //
 // Each is put, without its arguments, into a rule of a transaction that therefore never succeeds; the kernel answers
 // "no such entry" for an expression it does not know, and something else for one that it knows.

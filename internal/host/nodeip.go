@@ -61,6 +61,12 @@ func DefaultRouteIP() (netip.Addr, error) {
 		Fix("connect it and give it an address, or set --node-ip to one of its own (ip address)")
 }
 
+// HasDefaultRoute says whether the host knows a way out.
+func HasDefaultRoute() (bool, error) {
+	routes, err := defaultRoutes()
+	return len(routes) > 0, err
+}
+
 func defaultRoutes() ([]defaultRoute, error) {
 	var routes []defaultRoute
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {

@@ -29,15 +29,15 @@ func PortFree(addr netip.AddrPort) error {
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return f
 	}
-	holder := portHolder(addr.Port())
+	holder := PortHolder(addr.Port())
 	if holder == "" {
 		return f.Fix("another program holds the port: ss -ltnp 'sport = :%d'", addr.Port())
 	}
 	return f.Fix("%s holds the port; stop it or choose another port", holder)
 }
 
-// portHolder names the process that listens on a TCP port, "" when it cannot be seen.
-func portHolder(port uint16) string {
+// PortHolder names the process that listens on a TCP port, "" when it cannot be seen.
+func PortHolder(port uint16) string {
 	var inodes []string
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		if text, err := os.ReadFile(table); err == nil {

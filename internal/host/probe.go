@@ -118,23 +118,34 @@ func ConntrackWritable() bool {
 	return err == nil && writeExisting(path, strings.TrimSpace(string(now))) == nil
 }
 
-// InThrowAwayNetns runs f in a network namespace of its own, which ends with it. It needs CAP_SYS_ADMIN. Where it cannot be made the
-// error is ErrNoNamespace.
-func InThrowAwayNetns(f func() error) error {
+// InThrowAway runs f in a network and a mount namespace of its own, which end with it. It needs CAP_SYS_ADMIN. Where they cannot
+// be made the error is ErrNoNamespace.
+func InThrowAway(f func() error) error {
 	result := make(chan error, 1)
-	go func() { // ends with f; its thread is not given back, so that nothing else runs in the namespace
+	go func() { // ends with f; its thread is not given back, so that nothing else runs in the namespaces
+		var err error
+		defer func() { result <- err }()
+		defer fault.Recover(&err)
 		runtime.LockOSThread()
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			result <- errors.Join(ErrNoNamespace, os.NewSyscallError("unshare", err))
-			return
+		if err = enterThrowAway(); err == nil {
+			err = f()
 		}
-		result <- f()
 	}()
 	return <-result
 }
 
-// ErrNoNamespace says that a network namespace could not be made.
-var ErrNoNamespace = errors.New("no network namespace")
+func enterThrowAway() error {
+	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
+		return errors.Join(ErrNoNamespace, os.NewSyscallError("unshare", err))
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil { // so that no mount gets out
+		return errors.Join(ErrNoNamespace, os.NewSyscallError("make mounts private", err))
+	}
+	return nil
+}
+
+// ErrNoNamespace says that a namespace could not be made.
+var ErrNoNamespace = errors.New("no namespace of its own")
 
 // ReadOnly says whether the file system of path refuses writes, and how many bytes and files are free there for root.
 // A path that is not there yet is judged by its nearest parent.
