@@ -7,17 +7,16 @@ import (
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
-// parseEnviron reads the SKERRY_* variables. An empty one counts as not set, because env files are full of them.
+// parseEnviron reads the variables. An empty one counts as not set, because env files are full of them.
 func (t table) parseEnviron(environ []string, problems *fault.Problems) []given {
 	var all []given
 	for _, entry := range slices.Sorted(slices.Values(environ)) {
 		name, value, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, EnvPrefix) || foreignVariable(name) {
-			continue
-		}
 		setting, ok := t.byEnv[name]
 		if !ok {
-			unknownVariable(t, name, problems)
+			if strings.HasPrefix(name, EnvPrefix) && !foreignVariable(name) {
+				unknownVariable(t, name, problems)
+			}
 			continue
 		}
 		if value != "" {

@@ -50,7 +50,7 @@ func Explain[T any](src Sources, args []string) (T, []Value, error) {
 
 // LoadBeside reads only what T asks for and skips other keys and variables: for commands, such as reset, that work on
 // a host whose settings are those of another command. With --data-dir on the command line it needs no file at all, so
-// that it works beside a broken one. Flags stay strict.
+// that it works beside a broken one, nor does a T without the setting config. Flags stay strict.
 func LoadBeside[T any](src Sources, args []string) (T, error) {
 	cfg, _, err := load[T](src, args, lenient)
 	return cfg, err
@@ -108,7 +108,7 @@ func (l loading) read(src Sources, args []string, how strictness) {
 	flags := l.parseFlags(args, l.problems)
 	if how != flagsOnly {
 		variables := l.parseEnviron(src.Environ, l.problems)
-		if how == strict || !names(flags, "data-dir") {
+		if _, takesFiles := l.byKey["config"]; takesFiles && (how == strict || !names(flags, "data-dir")) {
 			path, named := configFile(append(slices.Clone(variables), flags...))
 			l.apply(l.parseFiles(path, named, l.problems))
 		}

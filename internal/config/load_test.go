@@ -222,6 +222,14 @@ func TestLoadBesideOtherSettings(t *testing.T) {
 	}
 }
 
+func TestInstallTakesVariablesAndFlagsOnly(t *testing.T) {
+	src := config.Sources{Environ: []string{"INSTALL_SKERRY_EXEC=agent", "INSTALL_SKERRY_VERSION=1", "SKERRY_TOKEN=x", "SKERRY_CONFIG_FILE=/nope"}}
+	cfg, err := config.LoadBeside[config.Install](src, []string{"--skip-start"})
+	if err != nil || cfg.Exec != "agent" || !cfg.SkipStart || cfg.BinDir != "/usr/local/bin" {
+		t.Errorf("%+v %v", cfg, err)
+	}
+}
+
 func FuzzYAML(f *testing.F) {
 	for _, seed := range []string{"", "a: b", "&a [*a]", "? [x]\n: y", "<<: *x", "a: !!binary x", "- - -", "\t", "a: |\n  b", "tls-san: &a [*a, *a]", "%YAML 9\n---\n", "\xff\xfe"} {
 		f.Add(seed)

@@ -44,38 +44,6 @@ type Node struct {
 	KubeProxyArg []string `key:"kube-proxy-arg" sep:"none" as:"flag=value" help:"extra flags of kube-proxy"`
 }
 
-// Server holds the settings of `skerry server`.
-type Server struct {
-	Node
-
-	HTTPSListenPort      int            `key:"https-listen-port" def:"6443" as:"port" help:"port of the Kubernetes and supervisor API"`
-	AdvertiseAddress     netip.Addr     `key:"advertise-address" as:"address" help:"address other nodes and pods reach the API server by (default: the first node-ip)"`
-	TLSSAN               []string       `key:"tls-san" as:"name or address" help:"further names and addresses in the server certificate"`
-	ClusterCIDR          []netip.Prefix `key:"cluster-cidr" def:"10.42.0.0/16" as:"CIDR" help:"addresses of pods, at most one IPv4 and one IPv6 range"`
-	ServiceCIDR          []netip.Prefix `key:"service-cidr" def:"10.43.0.0/16" as:"CIDR" help:"addresses of services, at most one IPv4 and one IPv6 range"`
-	ServiceNodePortRange PortRange      `key:"service-node-port-range" def:"30000-32767" as:"first-last" help:"ports of services of type NodePort"`
-	ClusterDNS           []netip.Addr   `key:"cluster-dns" as:"address" help:"address of the cluster's DNS service (default: the tenth address of service-cidr, 10.43.0.10)"`
-	ClusterDomain        string         `key:"cluster-domain" def:"cluster.local" as:"name" help:"DNS domain of the cluster"`
-
-	WriteKubeconfig      string   `key:"write-kubeconfig" short:"o" env:"SKERRY_KUBECONFIG_OUTPUT" def:"/etc/skerry/skerry.yaml" as:"path" help:"where the administrator's kubeconfig is written"`
-	WriteKubeconfigMode  FileMode `key:"write-kubeconfig-mode" env:"SKERRY_KUBECONFIG_MODE" def:"0600" as:"mode" help:"mode of that kubeconfig"`
-	WriteKubeconfigGroup string   `key:"write-kubeconfig-group" env:"SKERRY_KUBECONFIG_GROUP" as:"group" help:"group of that kubeconfig"`
-
-	DisableAgent     bool `key:"disable-agent" help:"be a control plane only: run no pods here"`
-	DisableKubeProxy bool `key:"disable-kube-proxy" help:"run no kube-proxy, because something else serves Services"`
-
-	KubeAPIServerArg         []string `key:"kube-apiserver-arg" sep:"none" as:"flag=value" help:"extra flags of kube-apiserver"`
-	KubeControllerManagerArg []string `key:"kube-controller-manager-arg" sep:"none" as:"flag=value" help:"extra flags of kube-controller-manager"`
-	KubeSchedulerArg         []string `key:"kube-scheduler-arg" sep:"none" as:"flag=value" help:"extra flags of kube-scheduler"`
-}
-
-// Agent holds the settings of `skerry agent`.
-type Agent struct {
-	Node
-
-	Server string `key:"server" short:"s" env:"SKERRY_URL" as:"URL" help:"server to join, for example https://10.0.0.1:6443"`
-}
-
 // RuntimeEndpoint is the CRI socket as a URL: the configured one, or that of the runtime inside.
 func (n Node) RuntimeEndpoint() string {
 	endpoint := n.ContainerRuntimeEndpoint
@@ -86,11 +54,4 @@ func (n Node) RuntimeEndpoint() string {
 		return "unix://" + endpoint
 	}
 	return endpoint
-}
-
-// Reset holds the settings of `skerry reset` and `skerry uninstall`.
-type Reset struct {
-	Place
-
-	Yes bool `key:"yes" short:"y" env:"-" help:"do not ask"`
 }

@@ -13,9 +13,10 @@ import (
 
 func everySetting() map[string][]config.Setting {
 	return map[string][]config.Setting{
-		"server": config.Settings[config.Server](),
-		"agent":  config.Settings[config.Agent](),
-		"reset":  config.Settings[config.Reset](),
+		"server":  config.Settings[config.Server](),
+		"agent":   config.Settings[config.Agent](),
+		"reset":   config.Settings[config.Reset](),
+		"install": config.Settings[config.Install](),
 	}
 }
 
