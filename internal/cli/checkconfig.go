@@ -1,0 +1,12 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/skerry-io/skerry/internal/config"
+	"github.com/skerry-io/skerry/internal/fault"
+)
+
+func runCheckConfig(_ context.Context, _ Env, _ config.Server) error {
+	return fault.New("skerry check-config is not yet in this build").Fix("use a newer one")
+}

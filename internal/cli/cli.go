@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"context"
+	"os"
+
+	"github.com/skerry-io/skerry/internal/cli/command"
+	"github.com/skerry-io/skerry/internal/cli/tools"
+)
+
+// Env is the world of a run of the program.
+type Env = command.Env
+
+// OS is the world of this process.
+func OS() Env {
+	return Env{
+		Args:       os.Args,
+		In:         os.Stdin,
+		Out:        os.Stdout,
+		Err:        os.Stderr,
+		Environ:    os.Environ(),
+		Hostname:   os.Hostname,
+		Executable: os.Executable,
+	}
+}
+
+// Main runs the program in env and gives its exit code.
+func Main(ctx context.Context, env Env) int { return command.Main(ctx, env, actions()) }
+
+func actions() command.Actions {
+	return command.Actions{
+		Server:      runServer,
+		Agent:       runAgent,
+		CheckConfig: runCheckConfig,
+		Reset:       runReset,
+		Install:     runInstall,
+		Uninstall:   runUninstall,
+		Kubectl:     tools.Kubectl,
+		Crictl:      tools.Crictl,
+		Ctr:         tools.Ctr,
+	}
+}

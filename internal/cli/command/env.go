@@ -1,0 +1,48 @@
+package command
+
+import (
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/skerry-io/skerry/internal/config"
+)
+
+// Env is the world of a run of the program: everything it would otherwise take from package os.
+type Env struct {
+	// Args is the command line, the program's name first.
+	Args []string
+	In   io.Reader
+	Out  io.Writer
+	Err  io.Writer
+	// Environ is the environment, as NAME=VALUE.
+	Environ []string
+	// Hostname names the host.
+	Hostname func() (string, error)
+	// Executable is the path of the running program, links resolved.
+	Executable func() (string, error)
+}
+
+// Getenv gives a variable, empty when it is not set.
+func (e Env) Getenv(name string) string {
+	value := ""
+	for _, entry := range e.Environ {
+		if text, ok := strings.CutPrefix(entry, name+"="); ok {
+			value = text // the last one counts, as it does for a child process
+		}
+	}
+	return value
+}
+
+// Sources is where settings come from in this world.
+func (e Env) Sources() config.Sources {
+	return config.Sources{Environ: e.Environ, Hostname: e.Hostname}
+}
+
+// program is the name the program was called by, without directory.
+func (e Env) program() string {
+	if len(e.Args) == 0 {
+		return Program
+	}
+	return filepath.Base(e.Args[0])
+}

@@ -1,0 +1,97 @@
+package command
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/skerry-io/skerry/internal/config"
+)
+
+// Actions does the work of the commands.
+type Actions struct {
+	Server      func(context.Context, Env, config.Server) error
+	Agent       func(context.Context, Env, config.Agent) error
+	CheckConfig func(context.Context, Env, config.Server) error
+	Reset       func(context.Context, Env, config.Reset) error
+	Install     func(context.Context, Env, config.Install) error
+	Uninstall   func(context.Context, Env, config.Reset) error
+	// The tools take the words after their name.
+	Kubectl func(context.Context, Env, []string) error
+	Crictl  func(context.Context, Env, []string) error
+	Ctr     func(context.Context, Env, []string) error
+}
+
+// Groups of commands, in the order of the help.
+const (
+	nodeGroup = "Node"
+	toolGroup = "Tools"
+	hostGroup = "Host"
+	selfGroup = "About " + Program
+)
+
+// Table lists every command.
+func Table(env Env, do Actions) []*cli.Command {
+	return []*cli.Command{
+		withSettings(env, do.Server, config.Load[config.Server], cli.Command{
+			Name: "server", Category: nodeGroup, Usage: "run a control plane that is also a node",
+		}),
+		withSettings(env, do.Agent, config.Load[config.Agent], cli.Command{
+			Name: "agent", Category: nodeGroup, Usage: "run a node that joins a server",
+		}),
+		tool(env, do.Kubectl, "kubectl", "control the cluster"),
+		tool(env, do.Crictl, "crictl", "look at pods and containers through the runtime"),
+		tool(env, do.Ctr, "ctr", "look into the container runtime"),
+		withSettings(env, do.CheckConfig, config.Load[config.Server], cli.Command{
+			Name: "check-config", Category: hostGroup, Usage: "tell whether this host can run a node, and what it lacks",
+		}),
+		withSettings(env, do.Install, config.LoadBeside[config.Install], cli.Command{
+			Name: "install", Category: hostGroup, Usage: "make this program a service of the host",
+		}),
+		withSettings(env, do.Reset, config.LoadBeside[config.Reset], cli.Command{
+			Name: "reset", Category: hostGroup, Usage: "stop the pods and undo every change made to the host",
+		}),
+		withSettings(env, do.Uninstall, config.LoadBeside[config.Reset], cli.Command{
+			Name: "uninstall", Category: hostGroup, Usage: "reset, then remove the service and the program",
+		}),
+		configCommand(env),
+		withSettings(env, printVersion, flagsOnly[versionFlags], cli.Command{
+			Name: "version", Category: selfGroup, Usage: "print the versions of the program and its parts",
+		}),
+		completionCommand(env, do),
+	}
+}
+
+// withSettings makes a command whose flags are the settings in T. The flags are not parsed here but by load, together
+// with files and variables, so that all problems come in one list.
+func withSettings[T any](env Env, run func(context.Context, Env, T) error, load func(config.Sources, []string) (T, error), c cli.Command) *cli.Command {
+	c.Flags = flagsOf(config.Settings[T]())
+	c.SkipFlagParsing, c.HideHelpCommand = true, true
+	c.Action = func(cc *cli.Context) error {
+		args := cc.Args().Slice()
+		if wantsHelp(args) {
+			cli.HelpPrinter(env.Out, cli.CommandHelpTemplate, cc.Command)
+			return nil
+		}
+		cfg, err := load(env.Sources(), args)
+		if err != nil {
+			return usage{settingsError{err}}
+		}
+		ctx, stop := untilSignal(cc.Context)
+		defer stop()
+		return run(ctx, env, cfg)
+	}
+	return &c
+}
+
+// flagsOnly loads settings that come from nowhere but the command line.
+func flagsOnly[T any](_ config.Sources, args []string) (T, error) { return config.ParseFlags[T](args) }
+
+// tool makes a command that hands all its words on, --help too.
+func tool(env Env, run func(context.Context, Env, []string) error, name, help string) *cli.Command {
+	return &cli.Command{
+		Name: name, Category: toolGroup, Usage: help,
+		SkipFlagParsing: true, HideHelp: true, HideHelpCommand: true,
+		Action: func(cc *cli.Context) error { return run(cc.Context, env, cc.Args().Slice()) },
+	}
+}

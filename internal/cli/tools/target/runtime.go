@@ -1,0 +1,52 @@
+package target
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/skerry-io/skerry/internal/config"
+	"github.com/skerry-io/skerry/internal/fault"
+)
+
+const (
+	// ContainerdSocket is where the runtime inside listens.
+	ContainerdSocket = config.DefaultContainerdSocket
+	// KubernetesNamespace is containerd's namespace for what Kubernetes runs.
+	KubernetesNamespace = "k8s.io"
+)
+
+// Crictl finds the crictl program beside the running program self.
+func Crictl(self string) (string, error) {
+	path := filepath.Join(filepath.Dir(self), "crictl")
+	found, err := os.Stat(path)
+	if err == nil {
+		if own, ownErr := os.Stat(self); ownErr == nil && os.SameFile(found, own) {
+			err = errors.New("it is a link to skerry, which would call itself for ever")
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return "", fault.New("find crictl at %s", path).Because(err).
+			Fix("use a complete build of Skerry (`make build`); `skerry ctr` works without it")
+	}
+	return path, nil
+}
+
+// CrictlEnviron adds the runtime inside to environ unless the user names one. Flags of crictl win over it.
+func CrictlEnviron(environ []string, getenv func(string) string) []string {
+	environ = slices.Clone(environ)
+	if getenv("CRI_CONFIG_FILE") != "" {
+		return environ
+	}
+	for _, name := range []string{"CONTAINER_RUNTIME_ENDPOINT", "IMAGE_SERVICE_ENDPOINT"} {
+		if getenv(name) == "" {
+			environ = append(environ, name+"=unix://"+ContainerdSocket)
+		}
+	}
+	return environ
+}
