@@ -1,0 +1,86 @@
+package agent
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+
+	"github.com/skerry-io/skerry/agent/identity"
+	"github.com/skerry-io/skerry/internal/config"
+	"github.com/skerry-io/skerry/internal/host"
+	"github.com/skerry-io/skerry/internal/wire"
+)
+
+// Node is a node that is ready to run.
+type Node struct {
+	config   config.Node
+	paths    config.Paths
+	server   string // URL
+	ips      []netip.Addr
+	programs string // directory of helper programs
+	id       *identity.Node
+	host     facts
+	log      *slog.Logger
+}
+
+// Needs is what a node must be told besides its settings.
+type Needs struct {
+	Server   string                     // URL of a server
+	Token    func() (wire.Token, error) // asked at the first contact
+	IPs      []netip.Addr               // addresses of this machine
+	Programs string                     // directory of the helper programs: shim, runc, CNI plugins
+	Ledger   *host.Ledger
+	Log      *slog.Logger
+}
+
+// New looks at the host and writes into the ledger what the node is going to do to it.
+func New(c config.Node, n Needs) (*Node, error) {
+	node := &Node{config: c, paths: c.Paths(), server: n.Server, ips: n.IPs, programs: n.Programs, log: n.Log}
+	var err error
+	if node.host, err = look(n.Log); err != nil {
+		return nil, err
+	}
+	if err := node.announce(n.Ledger); err != nil {
+		return nil, err
+	}
+	node.id = identity.New(identity.Config{
+		Dir:       node.paths.AgentDir(),
+		Server:    n.Server,
+		Endpoint:  "https://" + node.endpoint(),
+		Name:      c.NodeName,
+		Addresses: n.IPs,
+		Token:     n.Token,
+	}, n.Log)
+	return node, nil
+}
+
+// endpoint is the address of the node's own API endpoint.
+func (n *Node) endpoint() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(n.config.LBServerPort))
+}
+
+// announce puts all that the embedded components will do into the ledger, before they do it.
+func (n *Node) announce(ledger *host.Ledger) error {
+	changes := host.Footprint(host.Layout{
+		Programs:        n.programs,
+		KubeletRoot:     n.paths.KubeletRoot(),
+		ContainerdRoot:  n.paths.ContainerdRoot(),
+		ContainerdState: n.paths.ContainerdState(),
+		Bridge:          "cni0",
+		PodCgroup:       "/kubepods",
+	})
+	for _, dir := range []string{n.paths.ImagesDir(), n.paths.PodManifestsDir()} {
+		changes = append(changes, host.Dir{Path: dir})
+	}
+	for _, change := range changes {
+		if err := ledger.Apply(change); err != nil {
+			return fmt.Errorf("prepare the host: %w", err)
+		}
+	}
+	return nil
+}
+
+func (n *Node) cniDir() string { return filepath.Join(n.paths.AgentEtcDir(), "cni", "net.d") }

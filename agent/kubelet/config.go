@@ -1,0 +1,91 @@
+package kubelet
+
+import (
+	"net/netip"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	"k8s.io/kubernetes/cmd/kubelet/app/options"
+	"k8s.io/kubernetes/pkg/kubelet/apis/config"
+
+	"github.com/skerry-io/skerry/internal/component"
+)
+
+// Config is what the kubelet needs to know.
+type Config struct {
+	Root          string // of its own state
+	Kubeconfig    string
+	Runtime       string // CRI socket as a URL
+	StaticPods    string // directory
+	ServingCert   string
+	ServingKey    string
+	ClientCA      string
+	ResolvConf    string
+	NodeName      string
+	NodeIPs       []netip.Addr
+	Labels        map[string]string
+	Taints        []core.Taint
+	ClusterDNS    []netip.Addr
+	ClusterDomain string
+	CgroupV1      bool
+	SystemdCgroup bool
+	Shutdown      bool // systemd-logind is there to announce a shutdown
+	ProtectKernel bool
+	Extra         []string // the user's flags
+}
+
+// How long a shutdown of the host waits for pods, and how much of it belongs to critical ones.
+const (
+	shutdownGrace         = 30 * time.Second
+	shutdownGraceCritical = 10 * time.Second
+)
+
+// fill sets the flags that have no place in the configuration file.
+func (c Config) fill(f *options.KubeletFlags) {
+	f.RootDirectory = c.Root
+	f.CertDirectory = c.Root + "/pki"
+	f.KubeConfig = c.Kubeconfig
+	f.HostnameOverride = c.NodeName
+	f.NodeIP = component.List(c.NodeIPs)
+	f.NodeLabels = c.Labels
+}
+
+// apply sets what differs from the kubelet's own defaults.
+func (c Config) apply(k *config.KubeletConfiguration) {
+	k.StaticPodPath = c.StaticPods
+	k.VolumePluginDir = c.Root + "/volume-plugins" // the default lies in /usr, which may be read-only
+	k.ContainerRuntimeEndpoint = c.Runtime
+	k.ResolverConfig = c.ResolvConf
+	k.RegisterWithTaints = c.Taints
+
+	k.TLSCertFile, k.TLSPrivateKeyFile = c.ServingCert, c.ServingKey
+	k.RotateCertificates = false // the agent renews them
+	k.Authentication.Anonymous.Enabled = false
+	k.Authentication.Webhook.Enabled = true
+	k.Authentication.X509.ClientCAFile = c.ClientCA
+	k.Authorization.Mode = config.KubeletAuthorizationModeWebhook
+
+	k.ClusterDomain = c.ClusterDomain
+	for _, ip := range c.ClusterDNS {
+		k.ClusterDNS = append(k.ClusterDNS, ip.String())
+	}
+
+	k.CgroupDriver = "cgroupfs"
+	if c.SystemdCgroup {
+		k.CgroupDriver = "systemd"
+	}
+	k.CgroupRoot = "/"
+	k.FailCgroupV1 = false // old boards still have it
+	k.FailSwapOn = false
+	k.ProtectKernelDefaults = c.ProtectKernel
+	k.MakeIPTablesUtilChains = false // nftables is the only packet tool here
+
+	// A board's disk is small: a tenth of it free, as upstream wants, is gigabytes lost.
+	k.EvictionHard = map[string]string{"memory.available": "100Mi", "nodefs.available": "5%", "nodefs.inodesFree": "5%", "imagefs.available": "5%"}
+	k.EvictionMinimumReclaim = map[string]string{"nodefs.available": "10%", "imagefs.available": "10%"}
+	k.SerializeImagePulls = false
+	if c.Shutdown {
+		k.ShutdownGracePeriod.Duration = shutdownGrace
+		k.ShutdownGracePeriodCriticalPods.Duration = shutdownGraceCritical
+	}
+}

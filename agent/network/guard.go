@@ -1,0 +1,42 @@
+package network
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/skerry-io/skerry/internal/host"
+)
+
+// guardMetric makes every real route to a pod better than the guard.
+const guardMetric = 4096
+
+// Bridge is the interface that pods hang on.
+const Bridge = "cni0"
+
+// table is the node's own nftables table, of family inet.
+const table = "skerry"
+
+// Guard gives the changes after which traffic to pods and services cannot leave through the uplink, whatever happens
+// later, and the kernel forwards between pods.
+func Guard(cidrs ...[]netip.Prefix) []host.Change {
+	changes := []host.Change{host.NFTable{Family: "inet", Name: table}}
+	var v4, v6 bool
+	for _, cidr := range slices.Concat(cidrs...) {
+		changes = append(changes, host.Route{Prefix: cidr, Type: host.Unreachable, Metric: guardMetric})
+		v4, v6 = v4 || cidr.Addr().Is4(), v6 || cidr.Addr().Is6()
+	}
+	if v4 {
+		changes = append(changes, host.Sysctl{Key: "net.ipv4.ip_forward", Want: "1"})
+	}
+	if v6 {
+		changes = append(changes, host.Sysctl{Key: "net.ipv6.conf.all.forwarding", Want: "1"})
+	}
+	// Without this a pod's answer to another pod on the same bridge never meets the rules that hide it behind a Service.
+	if _, supported := host.BridgeNFCall(); supported {
+		changes = append(changes, host.Sysctl{Key: "net.bridge.bridge-nf-call-iptables", Want: "1"})
+		if v6 {
+			changes = append(changes, host.Sysctl{Key: "net.bridge.bridge-nf-call-ip6tables", Want: "1"})
+		}
+	}
+	return changes
+}

@@ -1,0 +1,65 @@
+package nodewatch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// retry is the pause after a failed look.
+const retry = 200 * time.Millisecond
+
+// Until waits for the Node called name to satisfy done. kubeconfig is a file that may read it.
+func Until(ctx context.Context, kubeconfig, name string, done func(*core.Node) bool) (*core.Node, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		node, err := follow(ctx, client, name, done)
+		if err == nil {
+			return node, nil
+		}
+		select {
+		case <-time.After(retry):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// follow is one list and one watch; an error means to look again.
+func follow(ctx context.Context, client kubernetes.Interface, name string, done func(*core.Node) bool) (*core.Node, error) {
+	only := meta.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()}
+	list, err := client.CoreV1().Nodes().List(ctx, only)
+	if err != nil {
+		return nil, err
+	}
+	for _, node := range list.Items {
+		if done(&node) {
+			return &node, nil
+		}
+	}
+	only.ResourceVersion = list.ResourceVersion
+	watch, err := client.CoreV1().Nodes().Watch(ctx, only)
+	if err != nil {
+		return nil, err
+	}
+	defer watch.Stop()
+	for event := range watch.ResultChan() {
+		if node, ok := event.Object.(*core.Node); ok && done(node) {
+			return node, nil
+		}
+	}
+	return nil, errors.New("the watch of the Node ended")
+}

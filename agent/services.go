@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	core "k8s.io/api/core/v1"
+
+	"github.com/skerry-io/skerry/agent/containerd"
+	"github.com/skerry-io/skerry/agent/endpoint"
+	"github.com/skerry-io/skerry/agent/kubelet"
+	"github.com/skerry-io/skerry/agent/kubeproxy"
+	"github.com/skerry-io/skerry/agent/network"
+	"github.com/skerry-io/skerry/agent/nodewatch"
+	"github.com/skerry-io/skerry/internal/run"
+)
+
+// Services is the table of what a node runs.
+func (n *Node) Services() []run.Service {
+	table := []run.Service{
+		{Name: "identity", Run: n.id.Run},
+		{Name: "endpoint", Needs: []string{"identity"},
+			Run: endpoint.New(endpoint.Config{Address: n.endpoint(), Server: n.server}, n.id, n.log).Run},
+		{Name: "network", Needs: []string{"endpoint"}, Run: n.network, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "kubelet", Needs: []string{"endpoint", "images"}, Run: n.kubelet},
+		{Name: "node", Needs: []string{"kubelet", "network"}, Run: n.settle, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "kube-proxy", Needs: []string{"endpoint"}, Run: n.kubeproxy},
+	}
+	return append(table, n.runtime()...)
+}
+
+func (n *Node) network(ctx context.Context, ready func()) error {
+	return network.Run(ctx, network.Config{
+		Kubeconfig: n.id.KubeletConfig(),
+		NodeName:   n.id.Name(),
+		NodeIP:     n.ips[0],
+		PodCIDR:    n.id.Cluster().ClusterCIDR,
+		CNIDir:     n.cniDir(),
+		Leases:     filepath.Join(n.paths.ContainerdState(), "leases"),
+	}, ready)
+}
+
+func (n *Node) kubelet(ctx context.Context, ready func()) error {
+	labels, err := parseLabels(n.config.NodeLabel)
+	if err != nil {
+		return err
+	}
+	taints, err := parseTaints(n.config.NodeTaint)
+	if err != nil {
+		return err
+	}
+	resolv, err := n.resolvConf()
+	if err != nil {
+		return err
+	}
+	cluster := n.id.Cluster()
+	return kubelet.Run(ctx, kubelet.Config{
+		Root:          n.paths.KubeletRoot(),
+		Kubeconfig:    n.id.KubeletConfig(),
+		Runtime:       n.config.RuntimeEndpoint(),
+		StaticPods:    n.paths.PodManifestsDir(),
+		ServingCert:   n.id.ServingCertFile(),
+		ServingKey:    n.id.KeyFile(),
+		ClientCA:      n.id.ClientCAFile(),
+		ResolvConf:    resolv,
+		NodeName:      n.id.Name(),
+		NodeIPs:       n.ips,
+		Labels:        labels,
+		Taints:        taints,
+		ClusterDNS:    cluster.ClusterDNS,
+		ClusterDomain: cluster.ClusterDomain,
+		SystemdCgroup: n.host.systemdCgroup,
+		Shutdown:      n.host.logind,
+		ProtectKernel: n.config.ProtectKernelDefaults,
+		Extra:         n.config.KubeletArg,
+	}, ready)
+}
+
+// settle is ready when the cluster says that pods can run here.
+func (n *Node) settle(ctx context.Context, ready func()) error {
+	began := time.Now().Truncate(time.Second)
+	_, err := nodewatch.Until(ctx, n.id.KubeletConfig(), n.id.Name(), func(node *core.Node) bool { return isReady(node, began) })
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ready()
+	<-ctx.Done()
+	return nil
+}
+
+// isReady says that the kubelet of this run, not of an earlier one, called the node Ready.
+func isReady(node *core.Node, since time.Time) bool {
+	for _, c := range node.Status.Conditions {
+		if c.Type == core.NodeReady {
+			return c.Status == core.ConditionTrue && !c.LastHeartbeatTime.Time.Before(since)
+		}
+	}
+	return false
+}
+
+func (n *Node) kubeproxy(ctx context.Context, ready func()) error {
+	cluster := n.id.Cluster()
+	if cluster.KubeProxyOff {
+		ready()
+		<-ctx.Done()
+		return nil
+	}
+	return kubeproxy.Run(ctx, kubeproxy.Config{
+		Kubeconfig:    n.id.KubeProxyConfig(),
+		NodeName:      n.id.Name(),
+		PodCIDR:       cluster.ClusterCIDR,
+		KeepConntrack: n.host.keepConntrack,
+		Extra:         n.config.KubeProxyArg,
+	}, ready)
+}
+
+// runtime is what runs containers: ours, or nothing when the user named another one.
+func (n *Node) runtime() []run.Service {
+	if n.config.ContainerRuntimeEndpoint != "" {
+		return []run.Service{{Name: "images", Run: idle}}
+	}
+	daemon := containerd.New(containerd.Config{
+		Root:           n.paths.ContainerdRoot(),
+		State:          n.paths.ContainerdState(),
+		Socket:         n.paths.ContainerdSocket(),
+		Programs:       n.programs,
+		CNIConfig:      n.cniDir(),
+		RegistryConfig: filepath.Join(n.paths.AgentEtcDir(), "certs.d"),
+		Snapshotter:    n.config.Snapshotter,
+		PauseImage:     n.config.PauseImage,
+		DefaultRuntime: n.config.DefaultRuntime,
+		Runtimes:       containerd.FindRuntimes(),
+		SystemdCgroup:  n.host.systemdCgroup,
+		KeepOOMScore:   n.host.keepOOMScore,
+	})
+	return []run.Service{
+		{Name: "containerd", Run: daemon.Run},
+		{Name: "images", Needs: []string{"containerd"}, Run: idle},
+	}
+}
+
+// idle is a service that is ready and does nothing.
+func idle(ctx context.Context, ready func()) error {
+	ready()
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,160 @@
+package certs
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/netip"
+	"time"
+)
+
+// How long certificates live. Leaves are renewed when less than a third of their life remains.
+const (
+	caLife   = 10 * 365 * 24 * time.Hour
+	leafLife = 365 * 24 * time.Hour
+)
+
+// built is a moment this program cannot have run before: the floor for "now" on machines without a clock of their own.
+var built = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// now is the machine's time, but never before this program existed.
+func now() time.Time {
+	if t := time.Now(); t.After(built) {
+		return t
+	}
+	return built
+}
+
+// CA is a certificate authority that can sign.
+type CA struct {
+	Certificate *x509.Certificate
+	Key         crypto.Signer
+}
+
+// Subject is what a leaf says about its holder.
+type Subject struct {
+	Name   string   // common name: the user, for a client certificate
+	Groups []string // organizations: the user's groups
+	DNS    []string
+	IPs    []netip.Addr
+	Server bool // for serving
+	Client bool // for authenticating as a client
+}
+
+// NewKey makes a private key (ECDSA P-256: small, and fast on an ARM board).
+func NewKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+// NewCA makes a self-signed authority that is valid for ten years.
+func NewCA(name string) (*CA, error) {
+	key, err := NewKey()
+	if err != nil {
+		return nil, err
+	}
+	template, err := blank(pkix.Name{CommonName: name}, caLife)
+	if err != nil {
+		return nil, err
+	}
+	template.IsCA, template.BasicConstraintsValid = true, true
+	template.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageCertSign
+	cert, err := sign(template, template, key.Public(), key)
+	return &CA{Certificate: cert, Key: key}, err
+}
+
+// Sign issues a leaf for the holder of public, valid for a year.
+func (ca *CA) Sign(s Subject, public crypto.PublicKey) (*x509.Certificate, error) {
+	template, err := blank(pkix.Name{CommonName: s.Name, Organization: s.Groups}, leafLife)
+	if err != nil {
+		return nil, err
+	}
+	template.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
+	template.DNSNames = s.DNS
+	for _, ip := range s.IPs {
+		template.IPAddresses = append(template.IPAddresses, ip.AsSlice())
+	}
+	if s.Server {
+		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+	}
+	if s.Client {
+		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	}
+	return sign(template, ca.Certificate, public, ca.Key)
+}
+
+// blank is a certificate for life from now. It is valid from the epoch on, so that a board that boots in 1970 can use it.
+func blank(name pkix.Name, life time.Duration) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	return &x509.Certificate{SerialNumber: serial, Subject: name, NotBefore: time.Unix(0, 0).UTC(), NotAfter: now().Add(life).UTC()}, err
+}
+
+func sign(template, parent *x509.Certificate, public crypto.PublicKey, key crypto.Signer) (*x509.Certificate, error) {
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+// Expiring says that less than a third of the certificate's usual life is left.
+func Expiring(c *x509.Certificate) bool {
+	life := leafLife
+	if c.IsCA {
+		life = caLife
+	}
+	return now().After(c.NotAfter.Add(-life / 3))
+}
+
+// Fingerprint is the SHA-256 of the certificate in hexadecimal.
+func Fingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// EncodeCert gives PEM.
+func EncodeCert(certs ...*x509.Certificate) []byte {
+	var out []byte
+	for _, c := range certs {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	return out
+}
+
+// DecodeCert reads the first certificate of a PEM text.
+func DecodeCert(text []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, errors.New("no certificate in PEM form")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+// EncodeKey gives PEM in PKCS #8 form.
+func EncodeKey(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
+}
+
+// DecodeKey reads what EncodeKey wrote.
+func DecodeKey(text []byte) (crypto.Signer, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("no private key in PEM form")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T cannot sign", key)
+	}
+	return signer, nil
+}

@@ -1,0 +1,5 @@
+// Package version says which Skerry this is.
+//
+// Owns: the two strings that scripts/build stamps in. Does not know: anything else.
+// Promises: a binary built without the script still answers, with "dev".
+package version

@@ -1,0 +1,16 @@
+package version
+
+// These are stamped by scripts/build with -ldflags -X; nothing writes them at run time.
+var (
+	number = "dev"
+	commit = "unknown"
+)
+
+// Kubernetes is the upstream release that is linked in; a test holds it against go.mod.
+const Kubernetes = "v1.36.4"
+
+// Number is the release, for example "v0.1.0+k1.36.4".
+func Number() string { return number }
+
+// Commit is the git commit the binary was built from.
+func Commit() string { return commit }

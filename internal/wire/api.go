@@ -1,0 +1,36 @@
+package wire
+
+import "net/netip"
+
+// The supervisor's routes, on the API port beside Kubernetes' own.
+const (
+	PathPrefix  = "/v1-skerry/"
+	PathPing    = PathPrefix + "ping"    // GET, open to all: "pong"
+	PathCACerts = PathPrefix + "cacerts" // GET, open to all: the server's CA in PEM form
+	PathReady   = PathPrefix + "readyz"  // GET, open to all: 200 when the API server is ready
+	PathJoin    = PathPrefix + "join"    // POST, needs a token: Join gives Joined
+)
+
+// JoinUser is the user name in the basic authentication of a request that carries a token's secret.
+const JoinUser = "node"
+
+// Join is a node's request for its certificates. All of them are for the one key that the node made and keeps.
+type Join struct {
+	Name      string       `json:"name"`
+	Addresses []netip.Addr `json:"addresses"`
+	PublicKey []byte       `json:"publicKey"` // PKIX, DER
+}
+
+// Joined is the answer: certificates in PEM form, and what the whole cluster has in common.
+type Joined struct {
+	ServerCA      string         `json:"serverCA"`
+	ClientCA      string         `json:"clientCA"`
+	Kubelet       string         `json:"kubelet"`        // client certificate of the node
+	KubeletServer string         `json:"kubeletServing"` // serving certificate of the node
+	KubeProxy     string         `json:"kubeProxy"`      // client certificate of kube-proxy
+	ClusterCIDR   []netip.Prefix `json:"clusterCIDR"`
+	ServiceCIDR   []netip.Prefix `json:"serviceCIDR"`
+	ClusterDNS    []netip.Addr   `json:"clusterDNS"`
+	ClusterDomain string         `json:"clusterDomain"`
+	KubeProxyOff  bool           `json:"kubeProxyOff,omitempty"`
+}

@@ -1,0 +1,54 @@
+package apiserver
+
+import (
+	"net/netip"
+
+	"github.com/skerry-io/skerry/internal/component"
+	"github.com/skerry-io/skerry/server/pki"
+)
+
+// Config is what the API server needs to know.
+type Config struct {
+	Port          int        // where clients reach it, through the supervisor's listener
+	Advertise     netip.Addr // the address other nodes and pods are told
+	Datastore     string     // unix socket of the etcd API
+	ServiceCIDR   []netip.Prefix
+	NodePorts     string // "first-last"
+	ClusterDomain string
+	Extra         []string // the user's flags
+}
+
+// flags are the command line of kube-apiserver.
+func flags(c Config, p *pki.PKI) component.Flags {
+	issuer := "https://kubernetes.default.svc." + c.ClusterDomain
+	return component.Flags{
+		"advertise-address":                  c.Advertise.String(),
+		"allow-privileged":                   "true",
+		"anonymous-auth":                     "false",
+		"api-audiences":                      issuer + ",skerry",
+		"authorization-mode":                 "Node,RBAC",
+		"client-ca-file":                     p.Authority("client-ca").CertFile(),
+		"enable-admission-plugins":           "NodeRestriction",
+		"enable-bootstrap-token-auth":        "true",
+		"etcd-servers":                       "unix://" + c.Datastore,
+		"kubelet-certificate-authority":      p.Authority("server-ca").CertFile(),
+		"kubelet-client-certificate":         p.KubeletClient.CertFile(),
+		"kubelet-client-key":                 p.KubeletClient.KeyFile(),
+		"kubelet-preferred-address-types":    "InternalIP,ExternalIP,Hostname",
+		"profiling":                          "false",
+		"proxy-client-cert-file":             p.AuthProxy.CertFile(),
+		"proxy-client-key-file":              p.AuthProxy.KeyFile(),
+		"requestheader-allowed-names":        "system:auth-proxy",
+		"requestheader-client-ca-file":       p.Authority("request-header-ca").CertFile(),
+		"requestheader-extra-headers-prefix": "X-Remote-Extra-",
+		"requestheader-group-headers":        "X-Remote-Group",
+		"requestheader-username-headers":     "X-Remote-User",
+		"service-account-issuer":             issuer,
+		"service-account-key-file":           p.ServiceAccountKeyFile(),
+		"service-account-signing-key-file":   p.ServiceAccountKeyFile(),
+		"service-cluster-ip-range":           component.List(c.ServiceCIDR),
+		"service-node-port-range":            c.NodePorts,
+		"tls-cert-file":                      p.APIServer.CertFile(),
+		"tls-private-key-file":               p.APIServer.KeyFile(),
+	}.With(c.Extra)
+}

@@ -1,0 +1,176 @@
+package pki
+
+import (
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"slices"
+
+	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/fault"
+)
+
+// Names are what the API server is called, for its serving certificate.
+type Names struct {
+	DNS []string
+	IPs []netip.Addr
+}
+
+// PKI is the opened tls directory.
+type PKI struct {
+	dir string
+
+	ServerCA  *certs.CA // signs what listens
+	ClientCA  *certs.CA // signs who asks
+	RequestCA *certs.CA // signs the aggregator when it speaks for a user
+
+	APIServer         certs.Pair // serving, on the API port
+	KubeletClient     certs.Pair // the API server towards kubelets
+	AuthProxy         certs.Pair // the aggregator towards extension API servers
+	Admin             certs.Pair // the user of the kubeconfig
+	ControllerManager certs.Pair
+	Scheduler         certs.Pair
+
+	// ServiceAccountKey signs service account tokens.
+	ServiceAccountKey crypto.Signer
+}
+
+// Open loads the directory, and makes what is missing or worn out.
+func Open(dir string, names Names, log *slog.Logger) (*PKI, error) {
+	p := &PKI{dir: dir}
+	for _, ca := range []struct {
+		to   **certs.CA
+		name string
+	}{{&p.ServerCA, "server-ca"}, {&p.ClientCA, "client-ca"}, {&p.RequestCA, "request-header-ca"}} {
+		var err error
+		if *ca.to, err = p.authority(ca.name); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if p.ServiceAccountKey, err = certs.LoadKey(p.ServiceAccountKeyFile()); err != nil {
+		return nil, err
+	}
+	for _, leaf := range p.leaves(names) {
+		if err := p.issue(leaf, log); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// Authority is where an authority's files lie: "server-ca", "client-ca" or "request-header-ca".
+func (p *PKI) Authority(name string) certs.Pair { return p.pair(name) }
+
+// ServiceAccountKeyFile is the PEM file of the key that signs service account tokens.
+func (p *PKI) ServiceAccountKeyFile() string { return filepath.Join(p.dir, "service.key") }
+
+func (p *PKI) pair(name string) certs.Pair { return certs.Pair{Base: filepath.Join(p.dir, name)} }
+
+// authority loads a CA, or makes it when neither of its files exists.
+func (p *PKI) authority(name string) (*certs.CA, error) {
+	pair := p.pair(name)
+	cert, key, err := pair.Load()
+	if err == nil {
+		return &certs.CA{Certificate: cert, Key: key}, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New("read the certificate authority %s", name).Because(err).
+			Fix("put %s and %s back from a backup: every node trusts this authority", pair.CertFile(), pair.KeyFile())
+	}
+	ca, err := certs.NewCA("skerry-" + name)
+	if err != nil {
+		return nil, fmt.Errorf("make the authority %s: %w", name, err)
+	}
+	return ca, pair.Save(ca.Certificate, ca.Key)
+}
+
+// leaf is one certificate of the control plane.
+type leaf struct {
+	pair    certs.Pair
+	ca      *certs.CA
+	subject certs.Subject
+}
+
+// leaves is the table of all of them.
+func (p *PKI) leaves(names Names) []leaf {
+	p.APIServer, p.KubeletClient = p.pair("serving-kube-apiserver"), p.pair("client-kube-apiserver")
+	p.AuthProxy, p.Admin = p.pair("client-auth-proxy"), p.pair("client-admin")
+	p.ControllerManager, p.Scheduler = p.pair("client-controller"), p.pair("client-scheduler")
+	masters := []string{"system:masters"}
+	client := func(user string, groups ...string) certs.Subject {
+		return certs.Subject{Name: user, Groups: groups, Client: true}
+	}
+	return []leaf{
+		{p.APIServer, p.ServerCA, certs.Subject{Name: "kube-apiserver", DNS: names.DNS, IPs: names.IPs, Server: true}},
+		{p.KubeletClient, p.ClientCA, client("kube-apiserver", masters...)},
+		{p.AuthProxy, p.RequestCA, client("system:auth-proxy")},
+		{p.Admin, p.ClientCA, client("system:admin", masters...)},
+		{p.ControllerManager, p.ClientCA, client("system:kube-controller-manager")},
+		{p.Scheduler, p.ClientCA, client("system:kube-scheduler")},
+	}
+}
+
+// issue makes a leaf unless a good one lies there.
+func (p *PKI) issue(l leaf, log *slog.Logger) error {
+	have, _, err := l.pair.Load()
+	switch {
+	case err == nil && fits(have, l):
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		log.Warn("a certificate is unreadable and is issued again", "file", l.pair.CertFile(), "err", err)
+	}
+	key, err := certs.NewKey()
+	if err != nil {
+		return err
+	}
+	cert, err := l.ca.Sign(l.subject, key.Public())
+	if err != nil {
+		return fmt.Errorf("issue %s: %w", l.pair.CertFile(), err)
+	}
+	return l.pair.Save(cert, key)
+}
+
+// fits says that a certificate is what would be issued now.
+func fits(have *x509.Certificate, l leaf) bool {
+	var ips []netip.Addr
+	for _, ip := range have.IPAddresses {
+		addr, _ := netip.AddrFromSlice(ip)
+		ips = append(ips, addr.Unmap())
+	}
+	return have.CheckSignatureFrom(l.ca.Certificate) == nil && !certs.Expiring(have) &&
+		have.Subject.CommonName == l.subject.Name && slices.Equal(have.Subject.Organization, l.subject.Groups) &&
+		slices.Equal(have.DNSNames, l.subject.DNS) && slices.Equal(ips, l.subject.IPs)
+}
+
+// NodeCerts signs the three certificates of a node's one key: as kubelet towards the API, as kubelet towards those who
+// call it, and as kube-proxy.
+func (p *PKI) NodeCerts(name string, ips []netip.Addr, public crypto.PublicKey) (kubelet, serving, proxy *x509.Certificate, err error) {
+	loopback := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}
+	sign := func(ca *certs.CA, s certs.Subject) *x509.Certificate {
+		if err != nil {
+			return nil
+		}
+		var cert *x509.Certificate
+		cert, err = ca.Sign(s, public)
+		return cert
+	}
+	kubelet = sign(p.ClientCA, certs.Subject{Name: "system:node:" + name, Groups: []string{"system:nodes"}, Client: true})
+	serving = sign(p.ServerCA, certs.Subject{Name: name, DNS: []string{name, "localhost"}, IPs: append(loopback, ips...), Server: true})
+	proxy = sign(p.ClientCA, certs.Subject{Name: "system:kube-proxy", Client: true})
+	return kubelet, serving, proxy, err
+}
+
+// DecodePublic reads a PKIX public key.
+func DecodePublic(der []byte) (crypto.PublicKey, error) {
+	key, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("the node's public key: %w", err)
+	}
+	return key, nil
+}

@@ -1,0 +1,142 @@
+package server
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/skerry-io/skerry/internal/config"
+	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/kubeconfig"
+	"github.com/skerry-io/skerry/internal/wire"
+	"github.com/skerry-io/skerry/server/pki"
+	"github.com/skerry-io/skerry/server/token"
+)
+
+// Server is a control plane that is ready to run.
+type Server struct {
+	config    config.Server
+	paths     config.Paths
+	advertise netip.Addr
+	pki       *pki.PKI
+	token     wire.Token
+	serving   tls.Certificate
+	log       *slog.Logger
+}
+
+// New opens or makes what a server keeps: authorities, certificates, token, kubeconfigs. nodeIPs are this machine's.
+func New(c config.Server, nodeIPs []netip.Addr, log *slog.Logger) (*Server, error) {
+	s := &Server{config: c, paths: c.Paths(), advertise: c.AdvertiseAddress, log: log}
+	if !s.advertise.IsValid() {
+		s.advertise = nodeIPs[0]
+	}
+	names, err := s.names(nodeIPs)
+	if err != nil {
+		return nil, err
+	}
+	if s.pki, err = pki.Open(s.paths.TLSDir(), names, log); err != nil {
+		return nil, err
+	}
+	if s.token, err = token.Open(s.paths.TokenFile(), c.Token.Reveal(), s.pki.ServerCA.Certificate); err != nil {
+		return nil, err
+	}
+	if s.serving, err = tls.LoadX509KeyPair(s.pki.APIServer.CertFile(), s.pki.APIServer.KeyFile()); err != nil {
+		return nil, fmt.Errorf("load the serving certificate: %w", err)
+	}
+	return s, s.writeKubeconfigs()
+}
+
+// URL is where clients on this machine reach the server.
+func (s *Server) URL() string {
+	return "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(s.config.HTTPSListenPort))
+}
+
+// Token lets a node join.
+func (s *Server) Token() (wire.Token, error) { return s.token, nil }
+
+// names are what the serving certificate is good for.
+func (s *Server) names(nodeIPs []netip.Addr) (pki.Names, error) {
+	n := pki.Names{
+		DNS: []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + s.config.ClusterDomain,
+			"localhost", s.config.NodeName},
+		IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")},
+	}
+	for _, cidr := range s.config.ServiceCIDR {
+		n.IPs = append(n.IPs, cidr.Masked().Addr().Next()) // the Service "kubernetes" has the first address
+	}
+	n.IPs = append(append(n.IPs, nodeIPs...), s.advertise)
+	for _, san := range s.config.TLSSAN {
+		if ip, err := netip.ParseAddr(san); err == nil {
+			n.IPs = append(n.IPs, ip)
+		} else {
+			n.DNS = append(n.DNS, san)
+		}
+	}
+	n.DNS, n.IPs = unique(n.DNS), unique(n.IPs)
+	return n, nil
+}
+
+func unique[T comparable](list []T) []T {
+	seen := map[T]bool{}
+	var out []T
+	for _, item := range list {
+		if !seen[item] {
+			seen[item] = true
+			out = append(out, item)
+		}
+	}
+	return out
+}
+
+// credential is the kubeconfig of one of the server's own components.
+func (s *Server) credential(component string) string {
+	return filepath.Join(s.paths.CredDir(), component+".kubeconfig")
+}
+
+func (s *Server) writeKubeconfigs() error {
+	write := func(path string, mode fs.FileMode, pair certPair, inline bool) error {
+		return kubeconfig.File{Server: s.URL(), CAFile: s.pki.Authority("server-ca").CertFile(), CertFile: pair.CertFile(),
+			KeyFile: pair.KeyFile(), Inline: inline}.Write(path, mode)
+	}
+	if err := write(s.credential("controllers"), 0o600, s.pki.ControllerManager, false); err != nil {
+		return err
+	}
+	if err := write(s.credential("scheduler"), 0o600, s.pki.Scheduler, false); err != nil {
+		return err
+	}
+	admin := s.config.WriteKubeconfig
+	if err := write(admin, fs.FileMode(s.config.WriteKubeconfigMode), s.pki.Admin, true); err != nil {
+		return fault.New("write the administrator's kubeconfig").Because(err).Fix("make its directory writable, or set write-kubeconfig")
+	}
+	return giveTo(admin, s.config.WriteKubeconfigGroup)
+}
+
+// certPair is a certificate and its key on disk.
+type certPair interface {
+	CertFile() string
+	KeyFile() string
+}
+
+// giveTo lets a group own a file; it is given by name or number.
+func giveTo(path, group string) error {
+	if group == "" {
+		return nil
+	}
+	number := strings.TrimSpace(group)
+	if found, err := user.LookupGroup(group); err == nil {
+		number = found.Gid
+	}
+	gid, err := strconv.Atoi(number)
+	if err != nil {
+		return fault.New("give %s to the group %q", path, group).Because(err).Fix("set write-kubeconfig-group to a group of this host")
+	}
+	return os.Chown(path, -1, gid)
+}

@@ -1,0 +1,158 @@
+package supervisor
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/wire"
+)
+
+const (
+	// patience is how long a request waits for an API server that is still starting.
+	patience = 15 * time.Second
+	// stopPatience is how long requests in flight may delay the end.
+	stopPatience = time.Second
+	// maxHeader bounds a request's header, in bytes.
+	maxHeader = 64 << 10
+)
+
+// Port is the server's one listener.
+type Port struct {
+	address string
+	serving *tls.Certificate
+	own     http.Handler
+	log     *slog.Logger
+
+	mu    sync.Mutex // guards named
+	named map[string]*tls.Certificate
+
+	api     http.Handler  // set before apiSet closes
+	apiSet  chan struct{} // closed by SetAPI
+	setOnce sync.Once
+}
+
+// NewPort prepares the listener on address. serving is its certificate, own answers the routes under wire.PathPrefix.
+func NewPort(address string, serving *tls.Certificate, own http.Handler, log *slog.Logger) *Port {
+	return &Port{address: address, serving: serving, own: own, log: log,
+		named: map[string]*tls.Certificate{}, apiSet: make(chan struct{})}
+}
+
+// SetAPI gives the port the API server's handler; requests that waited go on. loopback is the certificate by which the
+// API server knows itself when it calls itself by name.
+func (p *Port) SetAPI(api http.Handler, name string, loopback *tls.Certificate) {
+	p.setOnce.Do(func() {
+		p.mu.Lock()
+		p.named[name] = loopback
+		p.mu.Unlock()
+		p.api = api
+		close(p.apiSet)
+	})
+}
+
+// Run listens and serves until ctx ends.
+func (p *Port) Run(ctx context.Context, ready func()) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.address)
+	if err != nil {
+		return portFault(p.address, err)
+	}
+	srv := &http.Server{
+		Handler:           p,
+		MaxHeaderBytes:    maxHeader,
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       90 * time.Second,
+		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), // every scanner's failed handshake
+		TLSConfig: &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			NextProtos:     []string{"h2", "http/1.1"},
+			ClientAuth:     tls.RequestClientCert, // verified by whoever answers the request
+			GetCertificate: p.certificate,
+		},
+	}
+	// The limits of Kubernetes' own listener: small frames keep many idle watches cheap.
+	if err := http2.ConfigureServer(srv, &http2.Server{MaxConcurrentStreams: 250, MaxUploadBufferPerStream: 256 << 10,
+		MaxUploadBufferPerConnection: 25600 << 10, IdleTimeout: 90 * time.Second}); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.ServeTLS(listener, "", "") }()
+	ready()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
+	defer cancel()
+	if srv.Shutdown(late) != nil {
+		_ = srv.Close() // watches never end on their own
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func portFault(address string, err error) error {
+	f := fault.New("listen on %s", address).Because(err)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		_, port, _ := net.SplitHostPort(address)
+		return f.Fix("another program holds the port: `ss -ltnp sport = :%s` names it; stop it, or set https-listen-port", port)
+	}
+	return f
+}
+
+func (p *Port) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if named := p.named[hello.ServerName]; named != nil {
+		return named, nil
+	}
+	return p.serving, nil
+}
+
+// ServeHTTP sends our routes to our handler, and all else to the API server once there is one.
+func (p *Port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(r.URL.Path) >= len(wire.PathPrefix) && r.URL.Path[:len(wire.PathPrefix)] == wire.PathPrefix {
+		p.own.ServeHTTP(w, r)
+		return
+	}
+	if !p.awaitAPI(r) {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "the API server is starting", http.StatusServiceUnavailable)
+		return
+	}
+	p.api.ServeHTTP(w, r)
+}
+
+// awaitAPI holds a request until the API server can answer. Health checks get their answer at once: they are asked to
+// tell the truth.
+func (p *Port) awaitAPI(r *http.Request) bool {
+	select {
+	case <-p.apiSet:
+		return true
+	default:
+	}
+	switch r.URL.Path {
+	case "/readyz", "/livez", "/healthz":
+		return false
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-p.apiSet:
+		return true
+	case <-late.C:
+	case <-r.Context().Done():
+	}
+	return false
+}
