@@ -15,7 +15,7 @@ import (
 // TestAwkwardHost: a host that differs from the usual one in many ways at once still runs pods.
 func TestAwkwardHost(t *testing.T) {
 	n := newNode(t, []string{busybox},
-		testhost.NoDefaultRoute(), testhost.Hostname("My_Box.Local"), testhost.Disk(1<<30), testhost.Memory(2<<30),
+		testhost.NoDefaultRoute(), testhost.Hostname("MyBox.Local"), testhost.Disk(1<<30), testhost.Memory(2<<30),
 		testhost.ReadOnly("/proc/sys/net/netfilter"))
 	others := map[string]string{
 		"/etc/containerd/config.toml":    "version = 2\nroot = \"/var/lib/other\"\n",

@@ -40,12 +40,12 @@ type node struct {
 // newNode makes a host with the skerry binary and, in the images folder, the named test images. It starts nothing.
 func newNode(t *testing.T, images []string, options ...testhost.Option) *node {
 	t.Helper()
-	program := binary(t)
+	programs := programs(t)
 	for _, name := range images {
 		archive(t, name) // made before the clock of any test runs
 	}
 	lab := testhost.New(t)
-	n := &node{lab: lab, host: lab.Host("server", append(options, testhost.Program("skerry", program))...)}
+	n := &node{lab: lab, host: lab.Host("server", append(programs, options...)...)}
 	for _, name := range images {
 		n.place(t, archive(t, name))
 	}
@@ -62,20 +62,24 @@ func startNode(t *testing.T, images []string, options ...testhost.Option) *node 
 	return n
 }
 
-func binary(t *testing.T) string {
+// programs shows the binary under test to a host. A binary that is not packaged needs its helper programs beside it.
+func programs(t *testing.T) []testhost.Option {
 	t.Helper()
-	program := os.Getenv("SKERRY_BIN")
-	if program == "" {
-		program = "../../bin/skerry"
+	file := os.Getenv("SKERRY_BIN")
+	if file == "" {
+		file = "../../bin/skerry"
 	}
-	program, err := filepath.Abs(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(program); err != nil {
+	if _, err := os.Stat(file); err != nil {
 		t.Fatalf("no skerry binary to test: %v; run `make build`, or set SKERRY_BIN", err)
 	}
-	return program
+	shown := []testhost.Option{testhost.Program("skerry", file)}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(file), "containerd-shim-runc-v2")); err == nil {
+		helpers, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "*"))
+		for _, helper := range helpers {
+			shown = append(shown, testhost.Program(filepath.Base(helper), helper))
+		}
+	}
+	return shown
 }
 
 // place copies an archive into the images folder of the host, under its own name.

@@ -174,18 +174,15 @@ func (h *Host) cut() error {
 
 // plan tells PID 1 what to build.
 func (h *Host) plan() initPlan {
-	plan := initPlan{Hostname: h.hostname, Disk: h.disk(), Programs: h.programs, ReadOnly: h.readOnly, OnlyV2: onlyV2()}
-	for _, dir := range mustV1() {
+	v1, v2 := hierarchies()
+	plan := initPlan{
+		Hostname: h.hostname, Disk: h.disk(), Programs: h.programs, ReadOnly: h.readOnly,
+		V2: v2 != "", OnlyV2: onlyV2(),
+	}
+	for _, dir := range v1 {
 		plan.V1 = append(plan.V1, filepath.Base(dir))
 	}
-	_, v2 := hierarchies()
-	plan.V2 = v2 != ""
 	return plan
-}
-
-func mustV1() []string {
-	v1, _ := hierarchies()
-	return v1
 }
 
 func (h *Host) disk() string { return filepath.Join(h.lab.dir, h.name) }
