@@ -7,6 +7,6 @@ import (
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
-func runCheckConfig(_ context.Context, _ Env, _ config.Server) error {
+func runCheckConfig(_ context.Context, _ Env, _ config.CheckConfig) error {
 	return fault.New("skerry check-config is not yet in this build").Fix("use a newer one")
 }

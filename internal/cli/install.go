@@ -11,6 +11,6 @@ func runInstall(_ context.Context, _ Env, _ config.Install) error {
 	return fault.New("skerry install is not yet in this build").Fix("use a newer one")
 }
 
-func runUninstall(_ context.Context, _ Env, _ config.Reset) error {
+func runUninstall(_ context.Context, _ Env, _ config.Uninstall) error {
 	return fault.New("skerry uninstall is not yet in this build").Fix("use a newer one")
 }

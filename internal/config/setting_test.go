@@ -13,10 +13,12 @@ import (
 
 func everySetting() map[string][]config.Setting {
 	return map[string][]config.Setting{
-		"server":  config.Settings[config.Server](),
-		"agent":   config.Settings[config.Agent](),
-		"reset":   config.Settings[config.Reset](),
-		"install": config.Settings[config.Install](),
+		"server":       config.Settings[config.Server](),
+		"agent":        config.Settings[config.Agent](),
+		"reset":        config.Settings[config.Reset](),
+		"uninstall":    config.Settings[config.Uninstall](),
+		"check-config": config.Settings[config.CheckConfig](),
+		"install":      config.Settings[config.Install](),
 	}
 }
 

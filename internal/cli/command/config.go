@@ -1,13 +1,13 @@
 package command
 
 import (
-	"context"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/skerry-io/skerry/internal/config"
+	"github.com/skerry-io/skerry/internal/fault"
 )
 
 // configCommand looks at the settings without running anything.
@@ -25,7 +25,7 @@ func configCommand(env Env) *cli.Command {
 		},
 		Action: func(cc *cli.Context) error {
 			if cc.Args().Present() {
-				return usage{fmt.Errorf("unknown command %q; `%s config --help` lists them", "config "+cc.Args().First(), Program)}
+				return usage{fault.New("unknown command %q", "config "+cc.Args().First()).Fix("`%s config --help` lists them", Program)}
 			}
 			return cli.ShowSubcommandHelp(cc)
 		},
@@ -39,15 +39,15 @@ func checkSettings(cc *cli.Context, env Env) error {
 		return nil
 	}
 	if len(args) > 0 && args[0] == "agent" {
-		return explain[config.Agent](cc.Context, env, args[1:])
+		return explain[config.Agent](env, args[1:])
 	}
 	if len(args) > 0 && args[0] == "server" {
 		args = args[1:]
 	}
-	return explain[config.Server](cc.Context, env, args)
+	return explain[config.Server](env, args)
 }
 
-func explain[T any](_ context.Context, env Env, args []string) error {
+func explain[T any](env Env, args []string) error {
 	_, values, err := config.Explain[T](env.Sources(), args)
 	if err != nil {
 		return usage{settingsError{err}}

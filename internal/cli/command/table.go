@@ -12,22 +12,22 @@ import (
 type Actions struct {
 	Server      func(context.Context, Env, config.Server) error
 	Agent       func(context.Context, Env, config.Agent) error
-	CheckConfig func(context.Context, Env, config.Server) error
+	CheckConfig func(context.Context, Env, config.CheckConfig) error
 	Reset       func(context.Context, Env, config.Reset) error
 	Install     func(context.Context, Env, config.Install) error
-	Uninstall   func(context.Context, Env, config.Reset) error
+	Uninstall   func(context.Context, Env, config.Uninstall) error
 	// The tools take the words after their name.
 	Kubectl func(context.Context, Env, []string) error
 	Crictl  func(context.Context, Env, []string) error
 	Ctr     func(context.Context, Env, []string) error
 }
 
-// Groups of commands, in the order of the help.
+// Groups of commands; the help sorts them by name.
 const (
 	nodeGroup = "Node"
 	toolGroup = "Tools"
 	hostGroup = "Host"
-	selfGroup = "About " + Program
+	selfGroup = "Program"
 )
 
 // Table lists every command.
@@ -42,7 +42,7 @@ func Table(env Env, do Actions) []*cli.Command {
 		tool(env, do.Kubectl, "kubectl", "control the cluster"),
 		tool(env, do.Crictl, "crictl", "look at pods and containers through the runtime"),
 		tool(env, do.Ctr, "ctr", "look into the container runtime"),
-		withSettings(env, do.CheckConfig, config.Load[config.Server], cli.Command{
+		withSettings(env, do.CheckConfig, config.LoadBeside[config.CheckConfig], cli.Command{
 			Name: "check-config", Category: hostGroup, Usage: "tell whether this host can run a node, and what it lacks",
 		}),
 		withSettings(env, do.Install, config.LoadBeside[config.Install], cli.Command{
@@ -51,7 +51,7 @@ func Table(env Env, do Actions) []*cli.Command {
 		withSettings(env, do.Reset, config.LoadBeside[config.Reset], cli.Command{
 			Name: "reset", Category: hostGroup, Usage: "stop the pods and undo every change made to the host",
 		}),
-		withSettings(env, do.Uninstall, config.LoadBeside[config.Reset], cli.Command{
+		withSettings(env, do.Uninstall, config.LoadBeside[config.Uninstall], cli.Command{
 			Name: "uninstall", Category: hostGroup, Usage: "reset, then remove the service and the program",
 		}),
 		configCommand(env),

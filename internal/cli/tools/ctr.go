@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/containerd/containerd/v2/cmd/ctr/app"
 	"github.com/urfave/cli/v2"
 
 	"github.com/skerry-io/skerry/internal/cli/command"
 	"github.com/skerry-io/skerry/internal/cli/tools/target"
+	"github.com/skerry-io/skerry/internal/fault"
 )
 
 // Ctr runs containerd's ctr with the words after its name, at the runtime inside and in the namespace of Kubernetes.
@@ -34,8 +36,11 @@ func Ctr(ctx context.Context, env command.Env, args []string) error {
 	if errors.As(err, &coded) && coded.Error() == "" {
 		return command.Quiet(coded.ExitCode()) // the exit code of a program run in a container
 	}
-	if err != nil {
-		return fmt.Errorf("ctr: %w", err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if strings.Contains(err.Error(), "cannot access socket") { // upstream hides the cause in text
+		return fault.New("ctr").Because(err).Fix("start `skerry server` here, or name another socket with --address")
+	}
+	return fmt.Errorf("ctr: %w", err)
 }

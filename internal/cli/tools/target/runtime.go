@@ -37,16 +37,12 @@ func Crictl(self string) (string, error) {
 	return path, nil
 }
 
-// CrictlEnviron adds the runtime inside to environ unless the user names one. Flags of crictl win over it.
+// CrictlEnviron adds the runtime inside to environ unless the user names one. Flags of crictl win over it, and its
+// image endpoint follows the runtime's.
 func CrictlEnviron(environ []string, getenv func(string) string) []string {
-	environ = slices.Clone(environ)
-	if getenv("CRI_CONFIG_FILE") != "" {
+	const endpoint = "CONTAINER_RUNTIME_ENDPOINT"
+	if getenv("CRI_CONFIG_FILE") != "" || getenv(endpoint) != "" {
 		return environ
 	}
-	for _, name := range []string{"CONTAINER_RUNTIME_ENDPOINT", "IMAGE_SERVICE_ENDPOINT"} {
-		if getenv(name) == "" {
-			environ = append(environ, name+"=unix://"+ContainerdSocket)
-		}
-	}
-	return environ
+	return append(slices.Clone(environ), endpoint+"=unix://"+ContainerdSocket)
 }
