@@ -1,0 +1,133 @@
+package payload
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxWorkers bounds the memory of unpacking: each worker holds one frame, packed and raw.
+const maxWorkers = 4
+
+var errDamaged = errors.New("the payload is damaged: a checksum does not match")
+
+// extract unpacks the files that open gives a place for; open returns nil for one that is not wanted.
+// Frames are unpacked in parallel, so the places are written out of order.
+func (p *Payload) extract(open func(file) (io.WriterAt, error)) error {
+	places := make([]io.WriterAt, len(p.index.files))
+	for i, f := range p.index.files {
+		place, err := open(f)
+		if err != nil {
+			return err
+		}
+		places[i] = place
+	}
+	var (
+		next     atomic.Int64
+		workers  sync.WaitGroup
+		failures = make(chan error, maxWorkers) // one for each worker
+		offsets  = p.frameOffsets()
+	)
+	for range min(maxWorkers, runtime.GOMAXPROCS(0), len(offsets)) {
+		workers.Go(func() {
+			if err := p.work(&next, offsets, places); err != nil {
+				next.Store(int64(len(offsets))) // the others stop after the frame they are at
+				failures <- err
+			}
+		})
+	}
+	workers.Wait()
+	close(failures)
+	return <-failures
+}
+
+// offset says where a frame begins, in the archive and in the content of all files.
+type offset struct{ packed, raw int64 }
+
+func (p *Payload) frameOffsets() []offset {
+	offsets := make([]offset, len(p.index.frames))
+	at := offset{packed: p.start}
+	for i, f := range p.index.frames {
+		offsets[i] = at
+		at.packed += f.packed
+		at.raw += f.raw
+	}
+	return offsets
+}
+
+// work unpacks frames until none is left.
+func (p *Payload) work(next *atomic.Int64, offsets []offset, places []io.WriterAt) error {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxFrame))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	var packed, raw []byte
+	for {
+		i := int(next.Add(1)) - 1
+		if i >= len(offsets) {
+			return nil
+		}
+		f := p.index.frames[i]
+		if !p.wanted(offsets[i].raw, f.raw, places) {
+			continue
+		}
+		packed = grow(packed, f.packed)
+		if _, err := p.from.ReadAt(packed, offsets[i].packed); err != nil {
+			return fmt.Errorf("read the payload: %w", err)
+		}
+		if sha256.Sum256(packed) != f.sum {
+			return errDamaged
+		}
+		if raw, err = d.DecodeAll(packed, grow(raw, f.raw)[:0]); err != nil {
+			return fmt.Errorf("%w (%w)", errDamaged, err)
+		}
+		if int64(len(raw)) != f.raw {
+			return errDamaged
+		}
+		if err := p.scatter(raw, offsets[i].raw, places); err != nil {
+			return err
+		}
+	}
+}
+
+// wanted tells whether any place takes a part of the content from at on.
+func (p *Payload) wanted(at, length int64, places []io.WriterAt) bool {
+	var begin int64
+	for i, f := range p.index.files {
+		if places[i] != nil && begin < at+length && at < begin+f.size {
+			return true
+		}
+		begin += f.size
+	}
+	return false
+}
+
+// scatter writes a piece of the content, which begins at the given offset, to the files it belongs to.
+func (p *Payload) scatter(raw []byte, at int64, places []io.WriterAt) error {
+	var begin int64
+	for i, f := range p.index.files {
+		from, to := max(at, begin), min(at+int64(len(raw)), begin+f.size)
+		if places[i] != nil && from < to {
+			if _, err := places[i].WriteAt(raw[from-at:to-at], from-begin); err != nil {
+				return err
+			}
+		}
+		begin += f.size
+	}
+	return nil
+}
+
+// grow gives a buffer of the wanted length, the old one where it is large enough.
+func grow(b []byte, length int64) []byte {
+	if int64(cap(b)) < length {
+		return make([]byte, length)
+	}
+	return b[:length]
+}

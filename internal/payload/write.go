@@ -1,0 +1,129 @@
+package payload
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// packing is how an archive is made. The size of a frame balances what it loses by not knowing the others against the memory
+// and the parallel work of unpacking.
+type packing struct {
+	frame int
+	level zstd.EncoderLevel
+}
+
+// Write makes an archive of everything below dir and appends it to w. The same tree always gives the same bytes.
+func Write(w io.Writer, dir string) error {
+	return packing{frame: 16 << 20, level: zstd.SpeedBestCompression}.write(w, dir)
+}
+
+func (k packing) write(w io.Writer, dir string) error {
+	x, err := scan(dir)
+	if err != nil {
+		return err
+	}
+	chunks, err := readChunks(dir, x.files, k.frame)
+	if err != nil {
+		return err
+	}
+	packed, err := k.compress(chunks)
+	if err != nil {
+		return err
+	}
+	for i, p := range packed {
+		x.frames = append(x.frames, frame{packed: int64(len(p)), raw: int64(len(chunks[i])), sum: sha256.Sum256(p)})
+		if _, err := w.Write(p); err != nil {
+			return err
+		}
+	}
+	text := x.text()
+	if _, err := w.Write(text); err != nil {
+		return err
+	}
+	return writeTrailer(w, text)
+}
+
+// scan lists the tree in the order of names.
+func scan(dir string) (index, error) {
+	var x index
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		if strings.ContainsAny(name, " \t\n") {
+			return fmt.Errorf("%q: blanks in a name", name)
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		switch {
+		case info.Mode().IsRegular():
+			x.files = append(x.files, file{name: name, size: info.Size(), executable: info.Mode()&0o100 != 0})
+		case info.Mode()&fs.ModeSymlink != 0:
+			target, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			x.links = append(x.links, link{name: name, target: target})
+		default:
+			return fmt.Errorf("%s: neither a file nor a link", name)
+		}
+		return nil
+	})
+	return x, err
+}
+
+// readChunks is the content of all files, one after the other, cut into pieces of one size.
+func readChunks(dir string, files []file, size int) ([][]byte, error) {
+	var all bytes.Buffer
+	for _, f := range files {
+		content, err := os.ReadFile(filepath.Join(dir, f.name))
+		if err != nil {
+			return nil, err
+		}
+		if int64(len(content)) != f.size {
+			return nil, fmt.Errorf("%s: changed while it was read", f.name)
+		}
+		all.Write(content)
+	}
+	var chunks [][]byte
+	for all.Len() > 0 {
+		chunks = append(chunks, all.Next(size))
+	}
+	return chunks, nil
+}
+
+// compress packs the chunks, as many at a time as there are processors.
+func (k packing) compress(chunks [][]byte) ([][]byte, error) {
+	e, err := zstd.NewWriter(nil,
+		zstd.WithEncoderLevel(k.level),
+		zstd.WithWindowSize(k.frame),
+		zstd.WithEncoderCRC(false), // the index carries a stronger sum
+		zstd.WithEncoderConcurrency(runtime.NumCPU()))
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	packed := make([][]byte, len(chunks))
+	var workers sync.WaitGroup
+	for i := range chunks {
+		workers.Go(func() { packed[i] = e.EncodeAll(chunks[i], nil) })
+	}
+	workers.Wait()
+	return packed, nil
+}
