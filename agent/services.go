@@ -9,6 +9,7 @@ import (
 
 	"github.com/skerry-io/skerry/agent/containerd"
 	"github.com/skerry-io/skerry/agent/endpoint"
+	"github.com/skerry-io/skerry/agent/images"
 	"github.com/skerry-io/skerry/agent/kubelet"
 	"github.com/skerry-io/skerry/agent/kubeproxy"
 	"github.com/skerry-io/skerry/agent/network"
@@ -137,9 +138,25 @@ func (n *Node) runtime() []run.Service {
 		SystemdCgroup:  n.host.systemdCgroup,
 		KeepOOMScore:   n.host.keepOOMScore,
 	})
+	importer := images.New(images.Config{
+		Socket:      n.paths.ContainerdSocket(),
+		Dir:         n.paths.ImagesDir(),
+		StateFile:   filepath.Join(n.paths.AgentDir(), "imported.json"),
+		Snapshotter: n.config.Snapshotter,
+		Builtin:     n.builtin(),
+		Log:         n.log,
+	})
 	return []run.Service{
 		{Name: "containerd", Run: daemon.Run},
-		{Name: "images", Needs: []string{"containerd"}, Run: idle},
+		{Name: "images", Needs: []string{"containerd"}, Run: importer.Run, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+	}
+}
+
+// builtin are the images that need no archive: they are made of programs beside this one.
+func (n *Node) builtin() []images.Builtin {
+	return []images.Builtin{
+		{Name: "localhost/skerry/pause:1", Binary: filepath.Join(n.programs, "pause"), Entrypoint: []string{"/pause"}, User: "65535:65535"},
+		{Name: "localhost/skerry/demo:1", Binary: filepath.Join(n.programs, "demo"), Entrypoint: []string{"/demo"}, User: "65534:65534", Ports: []string{"8080/tcp"}},
 	}
 }
 

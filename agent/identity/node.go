@@ -2,7 +2,7 @@ package identity
 
 import (
 	"context"
-	"crypto"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -32,7 +32,7 @@ type Config struct {
 type Node struct {
 	config Config
 	log    *slog.Logger
-	key    crypto.Signer
+	key    *ecdsa.PrivateKey
 	joined *wire.Joined
 	ca     *x509.Certificate // of the server
 }

@@ -70,6 +70,8 @@ func (c Config) apply(k *config.KubeletConfiguration) {
 		k.ClusterDNS = append(k.ClusterDNS, ip.String())
 	}
 
+	k.FeatureGates = map[string]bool{"WatchListClient": false} // see the API server's flags: one process, one gate
+
 	k.CgroupDriver = "cgroupfs"
 	if c.SystemdCgroup {
 		k.CgroupDriver = "systemd"

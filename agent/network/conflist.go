@@ -10,14 +10,8 @@ import (
 func conflist(pods []netip.Prefix, mtu int, leases string) ([]byte, error) {
 	type object = map[string]any
 	var ranges [][]object
-	var routes []object
 	for _, cidr := range pods {
 		ranges = append(ranges, []object{{"subnet": cidr.String()}})
-		all := "0.0.0.0/0"
-		if cidr.Addr().Is6() {
-			all = "::/0"
-		}
-		routes = append(routes, object{"dst": all})
 	}
 	return json.MarshalIndent(object{
 		"cniVersion": "1.0.0",
@@ -25,7 +19,7 @@ func conflist(pods []netip.Prefix, mtu int, leases string) ([]byte, error) {
 		"plugins": []object{
 			{
 				"type": "bridge", "bridge": Bridge, "mtu": mtu, "isDefaultGateway": true, "hairpinMode": true,
-				"ipam": object{"type": "host-local", "ranges": ranges, "routes": routes, "dataDir": leases},
+				"ipam": object{"type": "host-local", "ranges": ranges, "dataDir": leases},
 			},
 			{"type": "portmap", "backend": "nftables", "snat": true, "capabilities": object{"portMappings": true}},
 		},

@@ -11,7 +11,6 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"math/big"
 	"net/netip"
 	"time"
@@ -37,7 +36,7 @@ func now() time.Time {
 // CA is a certificate authority that can sign.
 type CA struct {
 	Certificate *x509.Certificate
-	Key         crypto.Signer
+	Key         *ecdsa.PrivateKey
 }
 
 // Subject is what a leaf says about its holder.
@@ -136,25 +135,17 @@ func DecodeCert(text []byte) (*x509.Certificate, error) {
 	return x509.ParseCertificate(block.Bytes)
 }
 
-// EncodeKey gives PEM in PKCS #8 form.
-func EncodeKey(key crypto.Signer) ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
+// EncodeKey gives PEM in SEC 1 form, which all of Kubernetes' programs read.
+func EncodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalECPrivateKey(key)
+	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), err
 }
 
 // DecodeKey reads what EncodeKey wrote.
-func DecodeKey(text []byte) (crypto.Signer, error) {
+func DecodeKey(text []byte) (*ecdsa.PrivateKey, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
 		return nil, errors.New("no private key in PEM form")
 	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, err
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("a key of type %T cannot sign", key)
-	}
-	return signer, nil
+	return x509.ParseECPrivateKey(block.Bytes)
 }

@@ -1,7 +1,7 @@
 package certs
 
 import (
-	"crypto"
+	"crypto/ecdsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -22,7 +22,7 @@ func (p Pair) CertFile() string { return p.Base + ".crt" }
 func (p Pair) KeyFile() string { return p.Base + ".key" }
 
 // Load reads both; the error is fs.ErrNotExist when neither file is there.
-func (p Pair) Load() (*x509.Certificate, crypto.Signer, error) {
+func (p Pair) Load() (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	certText, certErr := os.ReadFile(p.CertFile())
 	keyText, keyErr := os.ReadFile(p.KeyFile())
 	if err := errors.Join(certErr, keyErr); err != nil {
@@ -39,14 +39,14 @@ func (p Pair) Load() (*x509.Certificate, crypto.Signer, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", p.KeyFile(), err)
 	}
-	if public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(cert.PublicKey) {
+	if !key.PublicKey.Equal(cert.PublicKey) {
 		return nil, nil, fmt.Errorf("%s does not belong to %s", p.KeyFile(), p.CertFile())
 	}
 	return cert, key, nil
 }
 
 // Save writes both, the key first: a certificate never stands without its key.
-func (p Pair) Save(cert *x509.Certificate, key crypto.Signer) error {
+func (p Pair) Save(cert *x509.Certificate, key *ecdsa.PrivateKey) error {
 	text, err := EncodeKey(key)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func (p Pair) Save(cert *x509.Certificate, key crypto.Signer) error {
 }
 
 // LoadKey reads a private key, or makes and saves one when there is none.
-func LoadKey(path string) (crypto.Signer, error) {
+func LoadKey(path string) (*ecdsa.PrivateKey, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		key, err := NewKey()

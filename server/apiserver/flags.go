@@ -22,14 +22,17 @@ type Config struct {
 func flags(c Config, p *pki.PKI) component.Flags {
 	issuer := "https://kubernetes.default.svc." + c.ClusterDomain
 	return component.Flags{
-		"advertise-address":                  c.Advertise.String(),
-		"allow-privileged":                   "true",
-		"anonymous-auth":                     "false",
-		"api-audiences":                      issuer + ",skerry",
-		"authorization-mode":                 "Node,RBAC",
-		"client-ca-file":                     p.Authority("client-ca").CertFile(),
-		"enable-admission-plugins":           "NodeRestriction",
-		"enable-bootstrap-token-auth":        "true",
+		"advertise-address":           c.Advertise.String(),
+		"allow-privileged":            "true",
+		"anonymous-auth":              "false",
+		"api-audiences":               issuer + ",skerry",
+		"authorization-mode":          "Node,RBAC",
+		"client-ca-file":              p.Authority("client-ca").CertFile(),
+		"enable-admission-plugins":    "NodeRestriction",
+		"enable-bootstrap-token-auth": "true",
+		// One gate for all of this process: clients that stream their first list wait for a progress report of the
+		// datastore, up to a second each; a plain list comes from the cache at once.
+		"feature-gates":                      "WatchListClient=false",
 		"etcd-servers":                       "unix://" + c.Datastore,
 		"kubelet-certificate-authority":      p.Authority("server-ca").CertFile(),
 		"kubelet-client-certificate":         p.KubeletClient.CertFile(),

@@ -2,6 +2,7 @@ package pki
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ type PKI struct {
 	Scheduler         certs.Pair
 
 	// ServiceAccountKey signs service account tokens.
-	ServiceAccountKey crypto.Signer
+	ServiceAccountKey *ecdsa.PrivateKey
 }
 
 // Open loads the directory, and makes what is missing or worn out.
