@@ -8,11 +8,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
 	"github.com/skerry-io/skerry/datastore"
 	"github.com/skerry-io/skerry/datastore/sqlite"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/server/apiserver"
 	"github.com/skerry-io/skerry/server/controllers"
+	"github.com/skerry-io/skerry/server/runtimeclasses"
 	"github.com/skerry-io/skerry/server/scheduler"
 	"github.com/skerry-io/skerry/server/supervisor"
 )
@@ -33,6 +37,7 @@ func (s *Server) Services() []run.Service {
 			}},
 		{Name: "controllers", Needs: []string{"apiserver"}, Run: s.controllers},
 		{Name: "scheduler", Needs: []string{"apiserver"}, Run: s.scheduler},
+		{Name: "runtimeclasses", Needs: []string{"apiserver"}, Run: s.runtimeclasses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 	}
 }
 
@@ -76,4 +81,14 @@ func (s *Server) controllers(ctx context.Context, ready func()) error {
 
 func (s *Server) scheduler(ctx context.Context, ready func()) error {
 	return scheduler.Run(ctx, scheduler.Config{Kubeconfig: s.credential("scheduler"), Extra: s.config.KubeSchedulerArg}, ready)
+}
+
+func (s *Server) runtimeclasses(ctx context.Context, ready func()) error {
+	client, err := kubernetes.NewForConfig(&rest.Config{Host: s.URL(), TLSClientConfig: rest.TLSClientConfig{
+		CAFile: s.pki.Authority("server-ca").CertFile(), CertFile: s.pki.Admin.CertFile(), KeyFile: s.pki.Admin.KeyFile(),
+	}})
+	if err != nil {
+		return err
+	}
+	return runtimeclasses.Run(ctx, client, s.log, ready)
 }
