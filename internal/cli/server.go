@@ -34,7 +34,8 @@ func runServer(ctx context.Context, env Env, cfg config.Server) (err error) {
 	defer stop()
 	show := progress.New(env.Err)
 	log := skerrylog.New(show.Log(), cfg.Debug)
-	if err := skerrylog.Bridge(log, cfg.Debug); err != nil {
+	hold, err := skerrylog.Bridge(log, cfg.Debug)
+	if err != nil {
 		return err
 	}
 	tune(env)
@@ -54,17 +55,43 @@ func runServer(ctx context.Context, env Env, cfg config.Server) (err error) {
 	if err != nil {
 		return err
 	}
+	return live(ctx, group, hold, log, func(ctx context.Context) {
+		show.Follow(ctx, group, began, log, func() { notify("READY=1") })
+	})
+}
+
+// How long after the start it is known that the libraries' complaints mattered, or did not.
+const (
+	startPatience = time.Minute
+	startSettled  = 5 * time.Second
+)
+
+// live runs the group, shows its start, and decides which of the libraries' complaints are worth reading.
+func live(ctx context.Context, group *run.Group, hold *skerrylog.Hold, log *slog.Logger, show func(context.Context)) error {
+	late := time.AfterFunc(startPatience, hold.Tell)
+	defer late.Stop()
 	watch, stopWatch := context.WithCancel(ctx)
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
-		show.Follow(watch, group, began, log, func() { notify("READY=1") })
+		show(watch)
+		select {
+		case <-watch.Done():
+		case <-time.After(startSettled):
+			late.Stop()
+			hold.Forget()
+		}
 	}()
-	err = group.Run(ctx)
+	defer context.AfterFunc(ctx, hold.Again)()
+	err := group.Run(ctx)
 	stopWatch()
 	<-shown
-	log.Info("stopped", "pods", "keep running")
-	return err
+	if err != nil {
+		hold.Tell()
+		return err
+	}
+	log.Info("stopped; pods keep running")
+	return nil
 }
 
 // compose prepares both halves and puts their tables together.

@@ -26,8 +26,11 @@ func New(out io.Writer, debug bool) *slog.Logger {
 // Bridge leads the loggers of the libraries inside to root. It is the only code that touches them.
 //
 // Kubernetes and containerd log in the style of programs that are alone in a process: their informational lines would
-// bury ours, so only warnings and errors pass unless debug is set.
-func Bridge(root *slog.Logger, debug bool) error {
+// bury ours, so only warnings and errors pass unless debug is set. What passes is kept in the Hold, which the caller
+// opens when the start has succeeded or failed; with debug it is open.
+func Bridge(root *slog.Logger, debug bool) (*Hold, error) {
+	hold := &Hold{passing: debug}
+	root = slog.New(holding{hold, root.Handler()})
 	verbosity, containerd, floor := "0", logrus.WarnLevel, slog.LevelWarn
 	if debug {
 		verbosity, containerd, floor = "2", logrus.InfoLevel, slog.LevelInfo
@@ -35,7 +38,7 @@ func Bridge(root *slog.Logger, debug bool) error {
 	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(flags)
 	if err := flags.Set("v", verbosity); err != nil {
-		return err
+		return nil, err
 	}
 	handler := above{floor, root.With("service", "kubernetes").Handler()}
 	klog.SetLoggerWithOptions(logr.FromSlogHandler(handler), klog.ContextualLogger(true))
@@ -47,7 +50,12 @@ func Bridge(root *slog.Logger, debug bool) error {
 	logrus.AddHook(hook{root.With("service", "containerd")})
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(lines{root.With("service", "library")})
-	return nil
+	exit := klog.OsExit // upstream's way out of trouble; what it said before must not be lost
+	klog.OsExit = func(code int) {
+		hold.Tell()
+		exit(code)
+	}
+	return hold, nil
 }
 
 // above drops records below a level of its own.
