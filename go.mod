@@ -329,6 +329,8 @@ require (
 	tags.cncf.io/container-device-interface/specs-go v1.1.0 // indirect
 )
 
+// Kubernetes' own go.mod requires its staging modules at v0.0.0, which exist only inside its repository: whoever links it
+// has to name the published releases of the same version.
 replace (
 	k8s.io/api => k8s.io/api v0.36.4
 	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.36.4
