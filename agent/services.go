@@ -39,6 +39,7 @@ func (n *Node) network(ctx context.Context, ready func()) error {
 		PodCIDR:    n.id.Cluster().ClusterCIDR,
 		CNIDir:     n.cniDir(),
 		Leases:     filepath.Join(n.paths.ContainerdState(), "leases"),
+		Log:        n.log,
 	}, ready)
 }
 
@@ -73,6 +74,7 @@ func (n *Node) kubelet(ctx context.Context, ready func()) error {
 		ClusterDomain: cluster.ClusterDomain,
 		SystemdCgroup: n.host.systemdCgroup,
 		Shutdown:      n.host.logind,
+		KeepOOMScore:  n.host.keepOOMScore,
 		ProtectKernel: n.config.ProtectKernelDefaults,
 		Extra:         n.config.KubeletArg,
 	}, ready)
@@ -114,6 +116,7 @@ func (n *Node) kubeproxy(ctx context.Context, ready func()) error {
 		Kubeconfig:    n.id.KubeProxyConfig(),
 		NodeName:      n.id.Name(),
 		PodCIDR:       cluster.ClusterCIDR,
+		KeepOOMScore:  n.host.keepOOMScore,
 		KeepConntrack: n.host.keepConntrack,
 		Extra:         n.config.KubeProxyArg,
 	}, ready)

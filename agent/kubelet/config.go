@@ -30,6 +30,7 @@ type Config struct {
 	CgroupV1      bool
 	SystemdCgroup bool
 	Shutdown      bool // systemd-logind is there to announce a shutdown
+	KeepOOMScore  bool // this process may not lower an OOM score
 	ProtectKernel bool
 	Extra         []string // the user's flags
 }
@@ -86,6 +87,9 @@ func (c Config) apply(k *config.KubeletConfiguration) {
 	k.EvictionHard = map[string]string{"memory.available": "100Mi", "nodefs.available": "5%", "nodefs.inodesFree": "5%", "imagefs.available": "5%"}
 	k.EvictionMinimumReclaim = map[string]string{"nodefs.available": "10%", "imagefs.available": "10%"}
 	k.SerializeImagePulls = false
+	if c.KeepOOMScore {
+		k.OOMScoreAdj = 0 // it would try, and complain, every five minutes
+	}
 	if c.Shutdown {
 		k.ShutdownGracePeriod.Duration = shutdownGrace
 		k.ShutdownGracePeriodCriticalPods.Duration = shutdownGraceCritical

@@ -16,6 +16,7 @@ type Config struct {
 	Kubeconfig    string
 	NodeName      string
 	PodCIDR       []netip.Prefix
+	KeepOOMScore  bool     // this process may not lower an OOM score
 	KeepConntrack bool     // the conntrack limits of this host cannot be set from here
 	Extra         []string // the user's flags
 }
@@ -28,6 +29,9 @@ func flags(c Config) component.Flags {
 		"hostname-override":    c.NodeName,
 		"kubeconfig":           c.Kubeconfig,
 		"proxy-mode":           "nftables",
+	}
+	if c.KeepOOMScore {
+		f["oom-score-adj"] = "0"
 	}
 	if c.KeepConntrack {
 		for _, limit := range []string{"conntrack-max-per-core", "conntrack-min"} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -25,12 +26,16 @@ type Config struct {
 	PodCIDR    []netip.Prefix
 	CNIDir     string // where the configuration goes
 	Leases     string // where addresses in use are noted; cleared by a reboot
+	Log        *slog.Logger
 }
 
 // Run sets up the network of this node's pods, once the cluster has given the node its range, and then waits for the
 // end. The configuration stays, as pods do.
 func Run(ctx context.Context, c Config, ready func()) error {
 	if err := masquerade(ctx, c.PodCIDR); err != nil {
+		return err
+	}
+	if err := warnOfFirewall(ctx, c.PodCIDR, c.Log); err != nil {
 		return err
 	}
 	hasRange := func(node *core.Node) bool { return len(node.Spec.PodCIDRs) > 0 }
