@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
+	"runtime"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -33,7 +33,7 @@ func (s sample) parts(t *testing.T) (config, layer []byte) {
 	layer = tarOf(t, entry{"hello", []byte(s.text)})
 	arch := s.arch
 	if arch == "" {
-		arch = goruntime.GOARCH
+		arch = runtime.GOARCH
 	}
 	config = jsonOf(t, object{"architecture": arch, "os": "linux", "config": object{"Entrypoint": []string{"/hello"}},
 		"rootfs": object{"type": "layers", "diff_ids": []string{digest.FromBytes(layer).String()}}})
@@ -83,7 +83,7 @@ func multi(t *testing.T, name string, present sample, absent ...string) []entry 
 	}
 	here := top.Manifests[0]
 	delete(here, "annotations")
-	here["platform"] = object{"os": "linux", "architecture": goruntime.GOARCH}
+	here["platform"] = object{"os": "linux", "architecture": runtime.GOARCH}
 	list := []object{here}
 	for _, arch := range absent {
 		d := describe("manifest.v1+json", []byte(arch))

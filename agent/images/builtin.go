@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	goruntime "runtime"
+	"runtime"
 	"strings"
 	"time"
 
@@ -72,7 +72,7 @@ func (b Builtin) compose() (part, error) {
 	}
 	layer := newPart(ocispec.MediaTypeImageLayer, packed)
 	settings := ocispec.Image{
-		Platform: ocispec.Platform{OS: "linux", Architecture: goruntime.GOARCH, Variant: variant(goruntime.GOARCH)},
+		Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH, Variant: variant(runtime.GOARCH)},
 		Config:   ocispec.ImageConfig{User: b.User, Entrypoint: b.Entrypoint, WorkingDir: "/"},
 		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{layer.Digest}},
 	}
@@ -134,7 +134,7 @@ func variant(arch string) string {
 }
 
 // Build makes a built-in image in containerd.
-func (r *runtime) Build(ctx context.Context, b Builtin) (all []Image, err error) {
+func (e *engine) Build(ctx context.Context, b Builtin) (all []Image, err error) {
 	manifest, err := b.compose()
 	if err != nil {
 		return nil, err
@@ -143,28 +143,28 @@ func (r *runtime) Build(ctx context.Context, b Builtin) (all []Image, err error)
 	if err != nil {
 		return nil, err
 	}
-	ctx, release, err := r.lease(ctx)
+	ctx, release, err := e.lease(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { release(err != nil) }()
-	if err := r.write(ctx, manifest); err != nil {
+	if err := e.write(ctx, manifest); err != nil {
 		return nil, err
 	}
 	config, layer := manifest.refs[0], manifest.refs[1]
 	image := loaded{name: name, target: manifest.desc, config: config.Digest, chain: identity.ChainID([]digest.Digest{layer.Digest})}
-	if err := r.unpack(ctx, image); err != nil {
+	if err := e.unpack(ctx, image); err != nil {
 		return nil, err
 	}
-	return r.publish(ctx, image)
+	return e.publish(ctx, image)
 }
 
 // write puts a part, after what it refers to, into the content store.
-func (r *runtime) write(ctx context.Context, p part) error {
-	in := newIntake(r.client.ContentStore())
+func (e *engine) write(ctx context.Context, p part) error {
+	in := newIntake(e.client.ContentStore())
 	labels := map[string]string{}
 	for n, ref := range p.refs {
-		if err := r.write(ctx, ref); err != nil {
+		if err := e.write(ctx, ref); err != nil {
 			return err
 		}
 		labels[fmt.Sprintf("containerd.io/gc.ref.content.%d", n)] = ref.Digest.String()

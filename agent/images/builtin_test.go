@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +27,7 @@ func TestComposeGivesOneFileAndOneDigest(t *testing.T) {
 	if err := json.Unmarshal(first.refs[0].data, &config); err != nil {
 		t.Fatal(err)
 	}
-	if config.Architecture != goruntime.GOARCH || config.Config.User != "65534:65534" || config.Config.Entrypoint[0] != "/demo" {
+	if config.Architecture != runtime.GOARCH || config.Config.User != "65534:65534" || config.Config.Entrypoint[0] != "/demo" {
 		t.Errorf("got %+v", config)
 	}
 	if _, ok := config.Config.ExposedPorts["8080/tcp"]; !ok {

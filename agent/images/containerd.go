@@ -27,14 +27,14 @@ const (
 	pinnedLabel, pinned   = "io.cri-containerd.pinned", "pinned"
 )
 
-// runtime is a store in containerd.
-type runtime struct {
+// engine is the store in containerd.
+type engine struct {
 	client      *client.Client
 	snapshotter string
 	labels      func(desc) []string
 }
 
-var _ store = (*runtime)(nil)
+var _ store = (*engine)(nil)
 
 func connect(c Config) (store, error) {
 	to, err := client.New(c.Socket, client.WithDefaultNamespace(namespace), client.WithDefaultPlatform(platforms.Default()))
@@ -45,18 +45,18 @@ func connect(c Config) (store, error) {
 	if c.DiscardLayers {
 		labels = images.ChildGCLabelsFilterLayers
 	}
-	return &runtime{client: to, snapshotter: c.Snapshotter, labels: labels}, nil
+	return &engine{client: to, snapshotter: c.Snapshotter, labels: labels}, nil
 }
 
-func (r *runtime) Close() error { return r.client.Close() }
+func (e *engine) Close() error { return e.client.Close() }
 
-func (r *runtime) Import(ctx context.Context, tar io.Reader, whole func() error) (all []Image, err error) {
-	ctx, release, err := r.lease(ctx)
+func (e *engine) Import(ctx context.Context, tar io.Reader, whole func() error) (all []Image, err error) {
+	ctx, release, err := e.lease(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { release(err != nil) }()
-	l := loader{content: r.client.ContentStore(), platform: platforms.Default(), labels: r.labels}
+	l := loader{content: e.client.ContentStore(), platform: platforms.Default(), labels: e.labels}
 	found, err := l.load(ctx, tar)
 	if err != nil {
 		return nil, err
@@ -65,12 +65,12 @@ func (r *runtime) Import(ctx context.Context, tar io.Reader, whole func() error)
 		return nil, err
 	}
 	for _, image := range found {
-		if err := r.unpack(ctx, image); err != nil {
+		if err := e.unpack(ctx, image); err != nil {
 			return nil, err
 		}
 	}
 	for _, image := range found {
-		named, err := r.publish(ctx, image)
+		named, err := e.publish(ctx, image)
 		if err != nil {
 			return nil, err
 		}
@@ -81,8 +81,8 @@ func (r *runtime) Import(ctx context.Context, tar io.Reader, whole func() error)
 
 // lease keeps what is not named yet from garbage collection. A lease that a power cut left over is replaced, and what
 // it kept goes with it. release gives the lease up, and with clean also collects the garbage at once.
-func (r *runtime) lease(ctx context.Context) (context.Context, func(clean bool), error) {
-	service := r.client.LeasesService()
+func (e *engine) lease(ctx context.Context) (context.Context, func(clean bool), error) {
+	service := e.client.LeasesService()
 	if err := service.Delete(ctx, leases.Lease{ID: leaseID}); err != nil && !errdefs.IsNotFound(err) {
 		return nil, nil, fmt.Errorf("drop an old lease: %w", err)
 	}
@@ -102,8 +102,8 @@ func (r *runtime) lease(ctx context.Context) (context.Context, func(clean bool),
 }
 
 // unpack makes the snapshot that containers of the image start from.
-func (r *runtime) unpack(ctx context.Context, image loaded) error {
-	err := client.NewImage(r.client, images.Image{Name: image.name, Target: image.target}).Unpack(ctx, r.snapshotter)
+func (e *engine) unpack(ctx context.Context, image loaded) error {
+	err := client.NewImage(e.client, images.Image{Name: image.name, Target: image.target}).Unpack(ctx, e.snapshotter)
 	switch {
 	case err == nil:
 		return nil
@@ -114,14 +114,14 @@ func (r *runtime) unpack(ctx context.Context, image loaded) error {
 }
 
 // publish gives the image its names.
-func (r *runtime) publish(ctx context.Context, image loaded) ([]Image, error) {
+func (e *engine) publish(ctx context.Context, image loaded) ([]Image, error) {
 	list, err := aliases(image.name, image.target.Digest, image.config)
 	if err != nil {
 		return nil, err
 	}
 	all := make([]Image, 0, len(list))
 	for _, name := range list {
-		if err := r.name(ctx, name, image.target); err != nil {
+		if err := e.name(ctx, name, image.target); err != nil {
 			return nil, fmt.Errorf("name %s: %w", name, err)
 		}
 		all = append(all, Image{Name: name, Target: image.target.Digest, Chain: image.chain})
@@ -130,8 +130,8 @@ func (r *runtime) publish(ctx context.Context, image loaded) ([]Image, error) {
 }
 
 // name points a name at an image and pins it.
-func (r *runtime) name(ctx context.Context, name string, target desc) error {
-	service := r.client.ImageService()
+func (e *engine) name(ctx context.Context, name string, target desc) error {
+	service := e.client.ImageService()
 	image := images.Image{Name: name, Target: target, Labels: map[string]string{managedLabel: managed, pinnedLabel: pinned}}
 	_, err := service.Create(ctx, image)
 	if errdefs.IsAlreadyExists(err) {
@@ -140,10 +140,10 @@ func (r *runtime) name(ctx context.Context, name string, target desc) error {
 	return err
 }
 
-func (r *runtime) Has(ctx context.Context, all []Image) (bool, error) {
-	snapshots := r.client.SnapshotService(r.snapshotter)
+func (e *engine) Has(ctx context.Context, all []Image) (bool, error) {
+	snapshots := e.client.SnapshotService(e.snapshotter)
 	for _, want := range all {
-		image, err := r.client.ImageService().Get(ctx, want.Name)
+		image, err := e.client.ImageService().Get(ctx, want.Name)
 		if errdefs.IsNotFound(err) {
 			return false, nil
 		}
@@ -165,10 +165,10 @@ func (r *runtime) Has(ctx context.Context, all []Image) (bool, error) {
 	return len(all) > 0, nil
 }
 
-func (r *runtime) Unpin(ctx context.Context, all []Image) error {
+func (e *engine) Unpin(ctx context.Context, all []Image) error {
 	var errs []error
 	for _, image := range all {
-		_, err := r.client.ImageService().Update(ctx, images.Image{Name: image.Name, Labels: map[string]string{pinnedLabel: ""}}, "labels."+pinnedLabel)
+		_, err := e.client.ImageService().Update(ctx, images.Image{Name: image.Name, Labels: map[string]string{pinnedLabel: ""}}, "labels."+pinnedLabel)
 		if err != nil && !errdefs.IsNotFound(err) {
 			errs = append(errs, err)
 		}
@@ -178,8 +178,8 @@ func (r *runtime) Unpin(ctx context.Context, all []Image) error {
 
 // Settle waits until the CRI part has heard of the images: it learns names from events, a moment after they appear, and
 // the kubelet would try to pull meanwhile. Where that part does not answer there is nothing to wait for.
-func (r *runtime) Settle(ctx context.Context, all []Image) {
-	conn, ok := r.client.Conn().(*grpc.ClientConn)
+func (e *engine) Settle(ctx context.Context, all []Image) {
+	conn, ok := e.client.Conn().(*grpc.ClientConn)
 	if !ok {
 		return
 	}
