@@ -13,7 +13,14 @@ import (
 )
 
 // small makes archives for tests: many frames of little, quickly.
-func small() packing { return packing{frame: 64 << 10, level: zstd.SpeedFastest} }
+func small(t *testing.T) packing {
+	t.Helper()
+	compress, err := encoder(zstd.SpeedFastest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packing{frame: 64 << 10, compress: compress}
+}
 
 // tree makes files that need several frames, so that files share frames and one file spans some.
 func tree(t *testing.T, salt uint64) string {
@@ -48,7 +55,7 @@ func archive(t *testing.T, dir string) string {
 	t.Helper()
 	var b bytes.Buffer
 	b.WriteString("launcher")
-	if err := small().write(&b, dir); err != nil {
+	if err := small(t).write(&b, dir); err != nil {
 		t.Fatal(err)
 	}
 	return save(t, b.Bytes())

@@ -3,6 +3,7 @@ package payload
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -15,16 +16,21 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
+// Compress turns one piece of content into one zstd frame. It is called for several pieces at once.
+type Compress func(piece []byte) ([]byte, error)
+
 // packing is how an archive is made. The size of a frame balances what it loses by not knowing the others against the memory
 // and the parallel work of unpacking.
 type packing struct {
-	frame int
-	level zstd.EncoderLevel
+	frame    int
+	compress Compress
 }
 
+const frameSize = 16 << 20
+
 // Write makes an archive of everything below dir and appends it to w. The same tree always gives the same bytes.
-func Write(w io.Writer, dir string) error {
-	return packing{frame: 16 << 20, level: zstd.SpeedBestCompression}.write(w, dir)
+func Write(w io.Writer, dir string, compress Compress) error {
+	return packing{frame: frameSize, compress: compress}.write(w, dir)
 }
 
 func (k packing) write(w io.Writer, dir string) error {
@@ -36,7 +42,7 @@ func (k packing) write(w io.Writer, dir string) error {
 	if err != nil {
 		return err
 	}
-	packed, err := k.compress(chunks)
+	packed, err := k.compressAll(chunks)
 	if err != nil {
 		return err
 	}
@@ -108,22 +114,36 @@ func readChunks(dir string, files []file, size int) ([][]byte, error) {
 	return chunks, nil
 }
 
-// compress packs the chunks, as many at a time as there are processors.
-func (k packing) compress(chunks [][]byte) ([][]byte, error) {
+// compressAll packs the chunks, as many at a time as there are processors.
+func (k packing) compressAll(chunks [][]byte) ([][]byte, error) {
+	var (
+		packed   = make([][]byte, len(chunks))
+		failures = make([]error, len(chunks))
+		turn     = make(chan struct{}, runtime.NumCPU())
+		workers  sync.WaitGroup
+	)
+	for i := range chunks {
+		workers.Go(func() {
+			turn <- struct{}{}
+			packed[i], failures[i] = k.compress(chunks[i])
+			<-turn
+		})
+	}
+	workers.Wait()
+	return packed, errors.Join(failures...)
+}
+
+// Quickly compresses some 40 MB/s well enough for every day.
+func Quickly() (Compress, error) { return encoder(zstd.SpeedBestCompression) }
+
+func encoder(level zstd.EncoderLevel) (Compress, error) {
 	e, err := zstd.NewWriter(nil,
-		zstd.WithEncoderLevel(k.level),
-		zstd.WithWindowSize(k.frame),
+		zstd.WithEncoderLevel(level),
+		zstd.WithWindowSize(frameSize),
 		zstd.WithEncoderCRC(false), // the index carries a stronger sum
 		zstd.WithEncoderConcurrency(runtime.NumCPU()))
 	if err != nil {
 		return nil, err
 	}
-	defer e.Close()
-	packed := make([][]byte, len(chunks))
-	var workers sync.WaitGroup
-	for i := range chunks {
-		workers.Go(func() { packed[i] = e.EncodeAll(chunks[i], nil) })
-	}
-	workers.Wait()
-	return packed, nil
+	return func(piece []byte) ([]byte, error) { return e.EncodeAll(piece, nil), nil }, nil
 }

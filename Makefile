@@ -1,0 +1,32 @@
+# Every target is one script; what it needs is in scripts/deps and is installed when it is missing.
+# ARCH: amd64, arm64 or arm; this machine's own when it is not given.
+ARCH ?=
+
+.PHONY: build test lint verify notices package run stop clean
+
+build:
+	@scripts/build $(ARCH)
+
+test:
+	@scripts/test
+
+lint:
+	@scripts/lint
+
+verify:
+	@scripts/verify
+
+notices:
+	@scripts/notices
+
+package:
+	@scripts/package $(ARCH)
+
+run:
+	@scripts/run
+
+stop:
+	@scripts/stop
+
+clean:
+	rm -rf bin build dist
