@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/skerry-io/skerry/agent/identity"
+	"github.com/skerry-io/skerry/agent/registries"
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/host"
 	"github.com/skerry-io/skerry/internal/wire"
@@ -23,7 +24,9 @@ type Node struct {
 	programs string // directory of helper programs
 	id       *identity.Node
 	host     facts
-	log      *slog.Logger
+
+	registries registries.Config
+	log        *slog.Logger
 }
 
 // Needs is what a node must be told besides its settings.
@@ -41,6 +44,9 @@ func New(c config.Node, n Needs) (*Node, error) {
 	node := &Node{config: c, paths: c.Paths(), server: n.Server, ips: n.IPs, programs: n.Programs, log: n.Log}
 	var err error
 	if node.host, err = look(n.Log); err != nil {
+		return nil, err
+	}
+	if node.registries, err = registries.Load(c.PrivateRegistry); err != nil {
 		return nil, err
 	}
 	if err := node.announce(n.Ledger); err != nil {

@@ -127,13 +127,15 @@ func (n *Node) runtime() []run.Service {
 	if n.config.ContainerRuntimeEndpoint != "" {
 		return []run.Service{{Name: "images", Run: idle}}
 	}
+	certs := filepath.Join(n.paths.AgentEtcDir(), "certs.d")
 	daemon := containerd.New(containerd.Config{
 		Root:           n.paths.ContainerdRoot(),
 		State:          n.paths.ContainerdState(),
 		Socket:         n.paths.ContainerdSocket(),
 		Programs:       n.programs,
 		CNIConfig:      n.cniDir(),
-		RegistryConfig: filepath.Join(n.paths.AgentEtcDir(), "certs.d"),
+		RegistryConfig: certs,
+		Credentials:    n.registries.Credentials(),
 		Snapshotter:    n.config.Snapshotter,
 		PauseImage:     n.config.PauseImage,
 		DefaultRuntime: n.config.DefaultRuntime,
@@ -150,7 +152,12 @@ func (n *Node) runtime() []run.Service {
 		Log:         n.log,
 	})
 	return []run.Service{
-		{Name: "containerd", Run: daemon.Run},
+		{Name: "containerd", Run: func(ctx context.Context, ready func()) error {
+			if err := n.registries.Write(certs); err != nil {
+				return err
+			}
+			return daemon.Run(ctx, ready)
+		}},
 		{Name: "images", Needs: []string{"containerd"}, Run: importer.Run, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 	}
 }
