@@ -24,6 +24,10 @@ import (
 	"github.com/skerry-io/skerry/server"
 )
 
+// gcPercent makes the collector run when the heap has grown by half, not doubled: memory is what a small board has least
+// of, and an idle node allocates little. GOGC wins.
+const gcPercent = 50
+
 // runServer is a whole node: the server half, and beside it the agent half unless that is switched off.
 func runServer(ctx context.Context, env Env, cfg config.Server) (err error) {
 	began := time.Now()
@@ -38,7 +42,9 @@ func runServer(ctx context.Context, env Env, cfg config.Server) (err error) {
 	if err != nil {
 		return err
 	}
-	tune(env)
+	if env.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	notify := takeNotifySocket(env)
 	log.Info("starting", "version", version.Number(), "kubernetes", version.Kubernetes)
 
@@ -80,6 +86,7 @@ func live(ctx context.Context, group *run.Group, hold *skerrylog.Hold, log *slog
 		case <-time.After(startSettled):
 			late.Stop()
 			hold.Forget()
+			debug.FreeOSMemory() // a start needs much that an idle node does not
 		}
 	}()
 	defer context.AfterFunc(ctx, hold.Again)()
@@ -157,11 +164,4 @@ func programsDir(env Env) (string, error) {
 		return "", fault.New("find the helper programs beside %s", self).Because(err).Fix("start the packaged program that `make build` puts into bin/")
 	}
 	return dir, os.Setenv("PATH", dir+":"+env.Getenv("PATH"))
-}
-
-// tune makes the collector run more often than Go's default: memory is what a small board has least of. GOGC still wins.
-func tune(env Env) {
-	if env.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
-	}
 }
