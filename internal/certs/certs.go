@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// How long certificates live. Leaves are renewed when less than a third of their life remains.
+// How long certificates live.
 const (
 	caLife   = 10 * 365 * 24 * time.Hour
 	leafLife = 365 * 24 * time.Hour
@@ -52,12 +52,9 @@ type Subject struct {
 // NewKey makes a private key (ECDSA P-256: small, and fast on an ARM board).
 func NewKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
 
-// NewCA makes a self-signed authority that is valid for ten years.
-func NewCA(name string) (*CA, error) {
-	key, err := NewKey()
-	if err != nil {
-		return nil, err
-	}
+// NewCA makes a self-signed authority of a key, valid for ten years. Made again with the same name and key, it is
+// trusted by whoever trusted the first, and the other way round.
+func NewCA(name string, key *ecdsa.PrivateKey) (*CA, error) {
 	template, err := blank(pkix.Name{CommonName: name}, caLife)
 	if err != nil {
 		return nil, err
@@ -65,8 +62,14 @@ func NewCA(name string) (*CA, error) {
 	template.IsCA, template.BasicConstraintsValid = true, true
 	template.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageCertSign
 	cert, err := sign(template, template, key.Public(), key)
-	return &CA{Certificate: cert, Key: key}, err
+	if err != nil {
+		return nil, err
+	}
+	return &CA{Certificate: cert, Key: key}, nil
 }
+
+// Expired says that the authority's certificate no longer counts.
+func (ca *CA) Expired() bool { return now().After(ca.Certificate.NotAfter) }
 
 // Sign issues a leaf for the holder of public, valid for a year.
 func (ca *CA) Sign(s Subject, public crypto.PublicKey) (*x509.Certificate, error) {
@@ -77,7 +80,7 @@ func (ca *CA) Sign(s Subject, public crypto.PublicKey) (*x509.Certificate, error
 	template.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
 	template.DNSNames = s.DNS
 	for _, ip := range s.IPs {
-		template.IPAddresses = append(template.IPAddresses, ip.AsSlice())
+		template.IPAddresses = append(template.IPAddresses, ip.Unmap().AsSlice())
 	}
 	if s.Server {
 		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
@@ -102,7 +105,7 @@ func sign(template, parent *x509.Certificate, public crypto.PublicKey, key crypt
 	return x509.ParseCertificate(der)
 }
 
-// Expiring says that less than a third of the certificate's usual life is left.
+// Expiring says that less than a third of the life is left that a certificate of its kind gets here.
 func Expiring(c *x509.Certificate) bool {
 	life := leafLife
 	if c.IsCA {

@@ -2,7 +2,7 @@
 //
 // Owns: key type, validity rules, PEM, atomic writes. Does not know: which certificates a cluster has (server/pki and
 // agent/identity do), HTTP.
-// Promises: a file is either the old or the new one, also after a power cut; a private key's file is readable by root
-// alone; certificates are valid on a machine whose clock stands at 1970.
+// Promises: a file is either the old or the new one, also after a power cut; a private key's file is readable by its
+// owner alone; certificates are valid on a machine whose clock stands at 1970.
 // Start reading at CA.Sign.
 package certs

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/skerry-io/skerry/internal/fault"
 )
 
 // Pair is a certificate with its key on disk: BASE.crt and BASE.key.
@@ -21,15 +19,25 @@ func (p Pair) CertFile() string { return p.Base + ".crt" }
 // KeyFile is the path of the key.
 func (p Pair) KeyFile() string { return p.Base + ".key" }
 
-// Load reads both; the error is fs.ErrNotExist when neither file is there.
+// ErrNoPair says that neither file of a Pair is there.
+var ErrNoPair = errors.New("neither certificate nor key exists")
+
+// ErrNoCert says that the key of a Pair is there alone, as after a power cut inside the first Save.
+var ErrNoCert = errors.New("the key has no certificate")
+
+// Load reads both files, which must belong together. The error is ErrNoPair when neither is there, ErrNoCert when only
+// the key is.
 func (p Pair) Load() (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	certText, certErr := os.ReadFile(p.CertFile())
 	keyText, keyErr := os.ReadFile(p.KeyFile())
-	if err := errors.Join(certErr, keyErr); err != nil {
-		if errors.Is(certErr, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist) {
-			return nil, nil, fs.ErrNotExist
-		}
-		return nil, nil, err
+	noCert, noKey := errors.Is(certErr, fs.ErrNotExist), errors.Is(keyErr, fs.ErrNotExist)
+	switch {
+	case noCert && noKey:
+		return nil, nil, fmt.Errorf("%s: %w", p.Base, ErrNoPair)
+	case noCert && keyErr == nil:
+		return nil, nil, fmt.Errorf("%s: %w", p.KeyFile(), ErrNoCert)
+	case certErr != nil || keyErr != nil:
+		return nil, nil, errors.Join(certErr, keyErr)
 	}
 	cert, err := DecodeCert(certText)
 	if err != nil {
@@ -45,7 +53,7 @@ func (p Pair) Load() (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	return cert, key, nil
 }
 
-// Save writes both, the key first: a certificate never stands without its key.
+// Save writes both, the key first: a certificate never stands without a key.
 func (p Pair) Save(cert *x509.Certificate, key *ecdsa.PrivateKey) error {
 	text, err := EncodeKey(key)
 	if err != nil {
@@ -57,30 +65,36 @@ func (p Pair) Save(cert *x509.Certificate, key *ecdsa.PrivateKey) error {
 	return WriteFile(p.CertFile(), EncodeCert(cert), 0o644)
 }
 
-// LoadKey reads a private key, or makes and saves one when there is none.
+// LoadKey reads a private key, or makes and saves one when there is no such file.
 func LoadKey(path string) (*ecdsa.PrivateKey, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		key, err := NewKey()
-		if err != nil {
-			return nil, err
-		}
-		if text, err = EncodeKey(key); err != nil {
-			return nil, err
-		}
-		return key, WriteFile(path, text, 0o600)
+		return makeKey(path)
 	}
 	if err != nil {
 		return nil, err
 	}
 	key, err := DecodeKey(text)
 	if err != nil {
-		return nil, fault.New("read the private key %s", path).Because(err).Fix("put the file back from a backup")
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return key, nil
 }
 
-// WriteFile replaces a file as a whole: after a power cut it is the old one or the new one.
+func makeKey(path string) (*ecdsa.PrivateKey, error) {
+	key, err := NewKey()
+	if err != nil {
+		return nil, err
+	}
+	text, err := EncodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return key, WriteFile(path, text, 0o600)
+}
+
+// WriteFile replaces a file as a whole: after a power cut it is the old one or the new one, and once WriteFile has
+// returned it is the new one. Directories that are missing are made, for root alone.
 func WriteFile(path string, content []byte, mode fs.FileMode) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -91,12 +105,25 @@ func WriteFile(path string, content []byte, mode fs.FileMode) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
+			_ = os.Remove(f.Name()) // the first error is the one that counts
+			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
 	_, err = f.Write(content)
 	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in a directory last: an authority that was handed to nodes must not be gone after a power cut.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -6,11 +6,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/fault"
@@ -49,13 +49,14 @@ func Open(dir string, names Names, log *slog.Logger) (*PKI, error) {
 		name string
 	}{{&p.ServerCA, "server-ca"}, {&p.ClientCA, "client-ca"}, {&p.RequestCA, "request-header-ca"}} {
 		var err error
-		if *ca.to, err = p.authority(ca.name); err != nil {
+		if *ca.to, err = p.authority(ca.name, log); err != nil {
 			return nil, err
 		}
 	}
 	var err error
 	if p.ServiceAccountKey, err = certs.LoadKey(p.ServiceAccountKeyFile()); err != nil {
-		return nil, err
+		return nil, fault.New("read the key that signs service account tokens").Because(err).
+			Fix("put %s back from a backup; without one remove it, and restart the pods that talk to the API", p.ServiceAccountKeyFile())
 	}
 	for _, leaf := range p.leaves(names) {
 		if err := p.issue(leaf, log); err != nil {
@@ -73,22 +74,47 @@ func (p *PKI) ServiceAccountKeyFile() string { return filepath.Join(p.dir, "serv
 
 func (p *PKI) pair(name string) certs.Pair { return certs.Pair{Base: filepath.Join(p.dir, name)} }
 
-// authority loads a CA, or makes it when neither of its files exists.
-func (p *PKI) authority(name string) (*certs.CA, error) {
+// authority loads a CA, or makes it when neither of its files exists. A key alone gets a certificate again: the power
+// may have gone between the two, and whoever trusts the key trusts its new certificate as well.
+func (p *PKI) authority(name string, log *slog.Logger) (*certs.CA, error) {
 	pair := p.pair(name)
 	cert, key, err := pair.Load()
-	if err == nil {
-		return &certs.CA{Certificate: cert, Key: key}, nil
+	switch {
+	case err == nil:
+		ca := &certs.CA{Certificate: cert, Key: key}
+		return ca, usable(ca, pair)
+	case errors.Is(err, certs.ErrNoPair):
+		key, err = certs.NewKey()
+	case errors.Is(err, certs.ErrNoCert):
+		log.Warn("an authority's certificate is missing and is made again from its key", "file", pair.CertFile())
+		key, err = certs.LoadKey(pair.KeyFile())
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New("read the certificate authority %s", name).Because(err).
-			Fix("put %s and %s back from a backup: every node trusts this authority", pair.CertFile(), pair.KeyFile())
+	if err != nil {
+		return nil, damaged(pair, err)
 	}
-	ca, err := certs.NewCA("skerry-" + name)
+	ca, err := certs.NewCA("skerry-"+name, key)
 	if err != nil {
 		return nil, fmt.Errorf("make the authority %s: %w", name, err)
 	}
 	return ca, pair.Save(ca.Certificate, ca.Key)
+}
+
+// usable refuses an authority whose signatures nobody would accept.
+func usable(ca *certs.CA, pair certs.Pair) error {
+	if !ca.Certificate.IsCA {
+		return damaged(pair, errors.New("the certificate is not one of an authority"))
+	}
+	if ca.Expired() {
+		return fault.New("the certificate authority %s expired on %s", pair.CertFile(), ca.Certificate.NotAfter.Format(time.DateOnly)).
+			Fix("correct this machine's clock, which says %s; if the clock is right, put a new authority in its place and let every node join again",
+				time.Now().UTC().Format(time.DateOnly))
+	}
+	return nil
+}
+
+func damaged(pair certs.Pair, err error) error {
+	return fault.New("read the certificate authority %s", pair.Base).Because(err).
+		Fix("put %s and %s back from a backup: every node trusts this authority", pair.CertFile(), pair.KeyFile())
 }
 
 // leaf is one certificate of the control plane.
@@ -123,8 +149,8 @@ func (p *PKI) issue(l leaf, log *slog.Logger) error {
 	switch {
 	case err == nil && fits(have, l):
 		return nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		log.Warn("a certificate is unreadable and is issued again", "file", l.pair.CertFile(), "err", err)
+	case err != nil && !errors.Is(err, certs.ErrNoPair):
+		log.Warn("a certificate is damaged and is issued again", "file", l.pair.CertFile(), "err", err)
 	}
 	key, err := certs.NewKey()
 	if err != nil {
@@ -139,14 +165,17 @@ func (p *PKI) issue(l leaf, log *slog.Logger) error {
 
 // fits says that a certificate is what would be issued now.
 func fits(have *x509.Certificate, l leaf) bool {
-	var ips []netip.Addr
+	var ips, want []netip.Addr
 	for _, ip := range have.IPAddresses {
 		addr, _ := netip.AddrFromSlice(ip)
 		ips = append(ips, addr.Unmap())
 	}
+	for _, ip := range l.subject.IPs {
+		want = append(want, ip.Unmap().WithZone("")) // what a certificate can say of it
+	}
 	return have.CheckSignatureFrom(l.ca.Certificate) == nil && !certs.Expiring(have) &&
 		have.Subject.CommonName == l.subject.Name && slices.Equal(have.Subject.Organization, l.subject.Groups) &&
-		slices.Equal(have.DNSNames, l.subject.DNS) && slices.Equal(ips, l.subject.IPs)
+		slices.Equal(have.DNSNames, l.subject.DNS) && slices.Equal(ips, want)
 }
 
 // NodeCerts signs the three certificates of a node's one key: as kubelet towards the API, as kubelet towards those who
