@@ -81,6 +81,10 @@ func (n *Node) announce(ledger *host.Ledger) error {
 	for _, dir := range []string{n.paths.ImagesDir(), n.paths.PodManifestsDir()} {
 		changes = append(changes, host.Dir{Path: dir})
 	}
+	if n.host.logind {
+		const dropIns = "/etc/systemd/logind.conf.d"
+		changes = append(changes, host.Dir{Path: dropIns}, host.File{Path: dropIns + "/99-kubelet.conf"})
+	}
 	for _, change := range changes {
 		if err := ledger.Apply(change); err != nil {
 			return fmt.Errorf("prepare the host: %w", err)
