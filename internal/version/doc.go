@@ -2,4 +2,5 @@
 //
 // Owns: the two strings that scripts/build stamps in. Does not know: anything else.
 // Promises: a binary built without the script still answers, with "dev".
+// Start reading at Number.
 package version

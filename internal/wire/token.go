@@ -2,6 +2,7 @@ package wire
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"strings"
@@ -27,23 +28,25 @@ func NewToken(ca *x509.Certificate) Token {
 // String is the text form: SK1<ca hash>::<secret>.
 func (t Token) String() string { return tokenMark + t.CAHash + "::" + t.Secret }
 
-// ParseToken reads the text form; a text without its mark is taken as a secret that the user chose.
+// ParseToken reads the text form. A text that does not open with its mark is a secret that the user chose.
 func ParseToken(text string) (Token, error) {
 	text = strings.TrimSpace(text)
-	hash, secret, full := strings.Cut(strings.TrimPrefix(text, tokenMark), "::")
-	if !strings.HasPrefix(text, tokenMark) || !full {
-		if text == "" {
-			return Token{}, fault.New("the token is empty").Fix("take the content of the server's token file")
-		}
+	if text == "" {
+		return Token{}, fault.New("the token is empty").Fix("take the content of the server's token file")
+	}
+	rest, marked := strings.CutPrefix(text, tokenMark)
+	if !marked {
 		return Token{Secret: text}, nil
 	}
-	if sum, err := hex.DecodeString(hash); err != nil || len(sum) != 32 || secret == "" {
-		return Token{}, fault.New("the token is damaged").Fix("copy the whole line from the server's token file")
+	hash, secret, _ := strings.Cut(rest, "::")
+	if sum, err := hex.DecodeString(hash); err != nil || len(sum) != sha256.Size || secret == "" {
+		return Token{}, fault.New("the token is damaged: it opens with %s, but is not %s<64 hexadecimal digits>::<secret>", tokenMark, tokenMark).
+			Fix("copy the whole line from the server's token file; a secret of your own must not open with %s", tokenMark)
 	}
-	return Token{CAHash: hash, Secret: secret}, nil
+	return Token{CAHash: strings.ToLower(hash), Secret: secret}, nil
 }
 
-// Trusts says whether a server with this CA is the one the token was made by.
+// Trusts says whether a server with this CA is the one the token was made by; a token without a fingerprint trusts all.
 func (t Token) Trusts(ca *x509.Certificate) bool {
 	return t.CAHash == "" || t.CAHash == certs.Fingerprint(ca)
 }

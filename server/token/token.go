@@ -4,7 +4,6 @@ import (
 	"crypto/subtle"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 
@@ -18,7 +17,7 @@ import (
 func Open(path string, chosen string, ca *x509.Certificate) (wire.Token, error) {
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return wire.Token{}, fmt.Errorf("read the token file: %w", err)
+		return wire.Token{}, fault.New("read the token file").Because(err).Fix("make %s a file that can be read, or remove it to have a new token made", path)
 	}
 	token := wire.NewToken(ca)
 	switch {
@@ -28,10 +27,10 @@ func Open(path string, chosen string, ca *x509.Certificate) (wire.Token, error) 
 			return wire.Token{}, err
 		}
 		token.Secret = set.Secret
-	case len(text) > 0:
+	case err == nil:
 		kept, err := wire.ParseToken(string(text))
 		if err != nil {
-			return wire.Token{}, fault.New("read the token file %s", path).Because(err).
+			return wire.Token{}, fault.New("the token file %s is empty or damaged", path).
 				Fix("put the file back from a backup, or remove it to have a new token made")
 		}
 		token.Secret = kept.Secret

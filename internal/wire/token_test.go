@@ -1,0 +1,77 @@
+package wire
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/fault"
+)
+
+func authority(t *testing.T) *certs.CA {
+	t.Helper()
+	key, err := certs.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := certs.NewCA("ca", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+func TestATokenComesBackFromItsText(t *testing.T) {
+	ca, other := authority(t), authority(t)
+	made := NewToken(ca.Certificate)
+	again, err := ParseToken("  " + made.String() + "\n")
+	if err != nil || again != made {
+		t.Fatalf("got %v, %v; want %v", again, err, made)
+	}
+	if !again.Trusts(ca.Certificate) || again.Trusts(other.Certificate) {
+		t.Error("the token does not tell authorities apart")
+	}
+	if second := NewToken(ca.Certificate); second.Secret == made.Secret || len(second.Secret) < 20 {
+		t.Errorf("the secret %q can be guessed", second.Secret)
+	}
+}
+
+func TestParseToken(t *testing.T) {
+	hash := strings.Repeat("0f", 32)
+	for name, c := range map[string]struct {
+		text string
+		want Token
+		err  string
+	}{
+		"a secret of the user's":         {"hunter2", Token{Secret: "hunter2"}, ""},
+		"a secret with the separator":    {"a::b", Token{Secret: "a::b"}, ""},
+		"a full one":                     {"SK1" + hash + "::x", Token{hash, "x"}, ""},
+		"a full one in capitals":         {"SK1" + strings.ToUpper(hash) + "::x", Token{hash, "x"}, ""},
+		"a secret inside with separator": {"SK1" + hash + "::x::y", Token{hash, "x::y"}, ""},
+		"nothing":                        {" \n", Token{}, "empty"},
+		"cut off inside the fingerprint": {"SK1" + hash[:20], Token{}, "damaged"},
+		"cut off before the separator":   {"SK1" + hash, Token{}, "damaged"},
+		"cut off before the secret":      {"SK1" + hash + "::", Token{}, "damaged"},
+		"a fingerprint too long":         {"SK1" + hash + "00::x", Token{}, "damaged"},
+		"a fingerprint that is none":     {"SK1" + strings.Repeat("xy", 32) + "::x", Token{}, "damaged"},
+	} {
+		got, err := ParseToken(c.text)
+		if c.err == "" && (err != nil || got != c.want) {
+			t.Errorf("%s: got %v, %v", name, got, err)
+		}
+		var told *fault.Fault
+		if c.err != "" && (!errors.As(err, &told) || !strings.Contains(err.Error(), c.err) || told.Cure() == "") {
+			t.Errorf("%s: got %v, %v", name, got, err)
+		}
+		if err != nil && strings.Contains(err.Error(), hash[:20]) {
+			t.Errorf("%s: the error shows the token: %v", name, err)
+		}
+	}
+}
+
+func TestATokenWithoutAFingerprintTrustsAll(t *testing.T) {
+	if !(Token{Secret: "x"}).Trusts(authority(t).Certificate) {
+		t.Error("a secret alone trusts nobody")
+	}
+}
