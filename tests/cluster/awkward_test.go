@@ -100,6 +100,7 @@ func (n *node) occupy(t *testing.T, path string) {
 // TestTakenPorts: a port in use is named, with who may hold it and what to do.
 func TestTakenPorts(t *testing.T) {
 	n := newNode(t, nil)
+	_ = n.skerry(t, "version") // unpacks its programs
 	for _, c := range []struct {
 		address string
 		says    []string

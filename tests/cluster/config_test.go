@@ -52,7 +52,8 @@ func badInputs() []badInput {
 
 // TestBadInput: what a user gets wrong is said with its place, its reason and its cure, and nothing is touched.
 func TestBadInput(t *testing.T) {
-	n := newNode(t, nil, testhost.Disk(256<<20))
+	n := newNode(t, nil, testhost.Disk(400<<20))
+	_ = n.skerry(t, "version") // unpacks its own programs, which is all it may do
 	for _, c := range badInputs() {
 		t.Run(c.what, func(t *testing.T) {
 			for file, text := range c.files {
@@ -76,11 +77,16 @@ func TestBadInput(t *testing.T) {
 			n.forget(t)
 		})
 	}
-	t.Run("a full disk", func(t *testing.T) {
-		_, _ = n.host.Run(t.Context(), "dd", "if=/dev/zero", "of=/var/lib/filler", "bs=64k") // ends when it is full
-		n.refuses(t, []string{"skerry", "server"}, []string{`/var/lib`, `no space left|disk is full|free`})
-		n.forget(t)
-	})
+	for what, clear := range map[string]string{"a full disk": "true", "a full disk before the first start": "rm -r /var/lib/skerry"} {
+		t.Run(what, func(t *testing.T) {
+			fill := clear + "; dd if=/dev/zero of=/var/lib/filler bs=64k; true" // dd ends when the disk is full
+			if _, err := n.host.Run(t.Context(), "sh", "-c", fill); err != nil {
+				t.Fatal(err)
+			}
+			n.refuses(t, []string{"skerry", "server"}, []string{`/var/lib`, `no space left|disk is full|free`})
+			n.forget(t)
+		})
+	}
 	t.Run("check-config says the same", func(t *testing.T) {
 		n.host.Write(configFile, []byte("tls-sans: [a.example]\n"))
 		n.refuses(t, []string{"skerry", "check-config"}, []string{`config\.yaml:1: unknown key "tls-sans"`})
@@ -111,11 +117,14 @@ func (n *node) refuses(t *testing.T, command, says []string) {
 	}
 }
 
-// forget makes the host as new for the next mistake.
+// forget makes the host as new for the next mistake, but for skerry's own unpacked programs.
 func (n *node) forget(t *testing.T) {
 	t.Helper()
 	n.host.PowerCycle()
-	if _, err := n.host.Run(t.Context(), "sh", "-c", "rm -rf /etc/skerry /var/lib/skerry /var/lib/filler /var/lib/kubelet /var/lib/cni /var/log/pods"); err != nil {
+	clean := "rm -rf /etc/skerry /var/lib/filler /var/lib/cni /var/log/pods /var/log/containers; " +
+		"find /var/lib/skerry -mindepth 1 -maxdepth 1 ! -name data -exec rm -rf {} +"
+	if _, err := n.host.Run(t.Context(), "sh", "-c", clean); err != nil {
 		t.Fatal(err)
 	}
+	_ = n.skerry(t, "version") // unpacks them, if they are gone
 }

@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,7 +82,8 @@ func TestImageArchives(t *testing.T) {
 // drop writes an archive as users do with a copy: under its final name, in pieces.
 func (n *node) drop(t *testing.T, image images.Image, name string, format images.Format, compression images.Compression) {
 	t.Helper()
-	image.Name = name
+	image.Name, image.Files = name, maps.Clone(image.Files)
+	image.Files.Add("/name", 0o644, []byte(name)) // no two are the same image
 	short := strings.NewReplacer("localhost/test/", "", ":", "-").Replace(name)
 	file := filepath.Join(t.TempDir(), short+string(compression))
 	if err := image.Write(file, format, compression); err != nil {

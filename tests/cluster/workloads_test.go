@@ -57,7 +57,7 @@ func everything(t *testing.T, n *node) {
 		{"downward pod address", "echo $POD_IP", pod.Status.PodIP},
 		{"downward node address", "echo $HOST_IP", n.host.Address()},
 		{"downward memory limit", "echo $MEMORY", "67108864"},
-		{"downward volume", "grep app /about/labels; grep note /about/annotations", "app=\"everything\"\nnote=\"from above\""},
+		{"downward volume", "grep app /about/labels; grep ^note /about/annotations", "app=\"everything\"\nnote=\"from above\""},
 		{"ConfigMap volume", "cat /settings/app.conf", "mode = test"},
 		{"one file of a volume", "cat /one.conf", "mode = test"},
 		{"Secret volume", "cat /keys/password; stat -Lc %a:%g /keys/password", "s3cret440:2000"},
@@ -232,20 +232,19 @@ func services(t *testing.T, n *node) {
 	n.podReady(t, "asker")
 	ip := n.clusterIP(t, "web")
 	node := n.host.Address()
-	ask := func(url string) func() (string, error) {
-		return func() (string, error) { return n.try(t, "kubectl", "exec", "asker", "--", "wget", "-qO-", "-T5", url) }
+	ask := func(from, host, port string) func() (string, error) {
+		return func() (string, error) { return n.ask(t, from, host, port) }
 	}
+	direct := func(url string) func() (string, error) { return func() (string, error) { return n.fetch(url) } }
 	for what, get := range map[string]func() (string, error){
-		"pod to pod":                  ask("http://" + pods[0].Status.PodIP + ":8080/index.html"),
-		"node to pod":                 func() (string, error) { return n.fetch("http://" + pods[0].Status.PodIP + ":8080/index.html") },
-		"pod to ClusterIP":            ask("http://" + ip + "/index.html"),
-		"node to ClusterIP":           func() (string, error) { return n.fetch("http://" + ip + "/index.html") },
-		"pod to NodePort":             ask("http://" + node + ":30081/index.html"),
-		"node to NodePort":            func() (string, error) { return n.fetch("http://" + node + ":30081/index.html") },
-		"another machine to NodePort": func() (string, error) { return get(n.lab.HTTP(), "http://"+node+":30081/index.html") },
-		"a pod to itself, by a Service": func() (string, error) {
-			return n.try(t, "kubectl", "exec", pods[0].Name, "--", "wget", "-qO-", "-T5", "http://"+ip+"/index.html")
-		},
+		"pod to pod":                    ask("asker", pods[0].Status.PodIP, "8080"),
+		"node to pod":                   direct("http://" + pods[0].Status.PodIP + ":8080/index.html"),
+		"pod to ClusterIP":              ask("asker", ip, "80"),
+		"node to ClusterIP":             direct("http://" + ip + "/index.html"),
+		"pod to NodePort":               ask("asker", node, "30081"),
+		"node to NodePort":              direct("http://" + node + ":30081/index.html"),
+		"another machine to NodePort":   func() (string, error) { return get(n.lab.HTTP(), "http://"+node+":30081/index.html") },
+		"a pod to itself, by a Service": ask(pods[0].Name, ip, "80"),
 	} {
 		t.Run(what, func(t *testing.T) {
 			n.eventually(t, "it answers", func() error {
@@ -269,4 +268,11 @@ func services(t *testing.T, n *node) {
 			t.Errorf("%v, %v", s, err)
 		}
 	})
+}
+
+// ask gets /index.html from inside a pod and returns the last line of the answer.
+func (n *node) ask(t *testing.T, pod, host, port string) (string, error) {
+	t.Helper()
+	request := "printf 'GET /index.html HTTP/1.0\r\n\r\n' | nc -w 5 " + host + " " + port + " | tail -n 1"
+	return n.try(t, "kubectl", "exec", pod, "--", "sh", "-c", request)
 }
