@@ -15,8 +15,8 @@ import (
 // Flags is what a program is started with, by flag name without dashes.
 type Flags map[string]string
 
-// With adds the user's flags, each "name=value" or "name" alone for true. They win over ours, except that feature
-// gates are added to ours.
+// With adds the user's flags, each "name=value" or "name" alone for true. They win over ours, and a later one over an
+// earlier one of the same name, except that feature gates are added up.
 func (f Flags) With(user []string) Flags {
 	all := maps.Clone(f)
 	for _, arg := range user {
@@ -24,6 +24,7 @@ func (f Flags) With(user []string) Flags {
 		if !given {
 			value = "true"
 		}
+		name = strings.ReplaceAll(name, "_", "-") // upstream takes both
 		if had := all[name]; name == "feature-gates" && had != "" {
 			value = had + "," + value
 		}
@@ -45,6 +46,7 @@ func (f Flags) Args() []string {
 func (f Flags) Parse(setting string, sets ...*pflag.FlagSet) error {
 	all := pflag.NewFlagSet(setting, pflag.ContinueOnError)
 	all.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
+	all.Usage = func() {} // --help would print hundreds of lines
 	for _, set := range sets {
 		all.AddFlagSet(set)
 	}

@@ -25,7 +25,8 @@ func Until(ctx context.Context, healthy func(context.Context) error, ready func(
 	}
 }
 
-// Run is the life of an embedded program: it calls ready once healthy answers nil, and returns when program does.
+// Run is the life of an embedded program: it calls ready once healthy answers nil, and returns when program does. A
+// program that panics leaves nothing running either.
 func Run(ctx context.Context, ready func(), healthy func(context.Context) error, program func(context.Context) error) error {
 	watch, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -33,8 +34,9 @@ func Run(ctx context.Context, ready func(), healthy func(context.Context) error,
 		defer close(done)
 		Until(watch, healthy, ready)
 	}()
-	err := program(ctx)
-	stop()
-	<-done
-	return err
+	defer func() {
+		stop()
+		<-done
+	}()
+	return program(ctx)
 }

@@ -21,14 +21,14 @@ type File struct {
 	Inline bool
 }
 
-// Write puts the kubeconfig at path.
+// Write puts the kubeconfig at path. It holds a client's key or the way to one: mode should be 0600.
 func (f File) Write(path string, mode fs.FileMode) error {
 	const name = "default"
 	cluster := &api.Cluster{Server: f.Server, CertificateAuthority: f.CAFile}
 	user := &api.AuthInfo{ClientCertificate: f.CertFile, ClientKey: f.KeyFile}
 	if f.Inline {
 		if err := inline(cluster, user); err != nil {
-			return err
+			return fmt.Errorf("write kubeconfig %s: %w", path, err)
 		}
 	}
 	config := api.NewConfig()
@@ -43,6 +43,7 @@ func (f File) Write(path string, mode fs.FileMode) error {
 	return certs.WriteFile(path, text, mode)
 }
 
+// inline replaces the names of files by their contents.
 func inline(cluster *api.Cluster, user *api.AuthInfo) (err error) {
 	read := func(path *string) (text []byte) {
 		if err == nil {

@@ -13,6 +13,8 @@ const holdMost = 500
 // look for each other and complain, at error level, about what is there a second later: after a good start nobody
 // needs to read that, after a bad one everybody does.
 type Hold struct {
+	never bool // nothing is held back
+
 	mu      sync.Mutex // guards what follows
 	passing bool
 	kept    []held
@@ -52,7 +54,7 @@ func (h *Hold) open() []held {
 func (h *Hold) keep(to slog.Handler, record slog.Record) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.passing {
+	if h.passing || h.never {
 		return false
 	}
 	if len(h.kept) == holdMost {

@@ -2,15 +2,14 @@ package log
 
 import (
 	"context"
-	"flag"
 	"io"
 	stdlog "log"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 
-	"github.com/go-logr/logr"
 	"github.com/sirupsen/logrus"
-	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
 )
 
@@ -27,24 +26,17 @@ func New(out io.Writer, debug bool) *slog.Logger {
 //
 // Kubernetes and containerd log in the style of programs that are alone in a process: their informational lines would
 // bury ours, so only warnings and errors pass unless debug is set. What passes is kept in the Hold, which the caller
-// opens when the start has succeeded or failed; with debug it is open.
+// opens when the start has succeeded or failed; with debug nothing is kept.
 func Bridge(root *slog.Logger, debug bool) (*Hold, error) {
-	hold := &Hold{passing: debug}
+	hold := &Hold{never: debug}
 	root = slog.New(holding{hold, root.Handler()})
 	verbosity, containerd, floor := "0", logrus.WarnLevel, slog.LevelWarn
 	if debug {
 		verbosity, containerd, floor = "2", logrus.InfoLevel, slog.LevelInfo
 	}
-	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
-	klog.InitFlags(flags)
-	if err := flags.Set("v", verbosity); err != nil {
+	if err := bridgeKubernetes(root.With("service", "kubernetes"), verbosity, floor); err != nil {
 		return nil, err
 	}
-	handler := above{floor, root.With("service", "kubernetes").Handler()}
-	klog.SetLoggerWithOptions(logr.FromSlogHandler(handler), klog.ContextualLogger(true))
-	// Several Kubernetes programs live here, and each would apply its own logging options.
-	logsapi.ReapplyHandling = logsapi.ReapplyHandlingIgnoreUnchanged
-
 	logrus.SetLevel(containerd)
 	logrus.SetOutput(io.Discard)
 	logrus.AddHook(hook{root.With("service", "containerd")})
@@ -55,22 +47,9 @@ func Bridge(root *slog.Logger, debug bool) (*Hold, error) {
 		hold.Tell()
 		exit(code)
 	}
+	logrus.RegisterExitHandler(hold.Tell)
 	return hold, nil
 }
-
-// above drops records below a level of its own.
-type above struct {
-	floor slog.Level
-	slog.Handler
-}
-
-func (h above) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= h.floor && h.Handler.Enabled(ctx, level)
-}
-func (h above) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return above{h.floor, h.Handler.WithAttrs(attrs)}
-}
-func (h above) WithGroup(name string) slog.Handler { return above{h.floor, h.Handler.WithGroup(name)} }
 
 // hook passes logrus entries on.
 type hook struct{ to *slog.Logger }
@@ -88,8 +67,8 @@ func (h hook) Fire(e *logrus.Entry) error {
 		level = slog.LevelDebug
 	}
 	attrs := make([]any, 0, 2*len(e.Data))
-	for key, value := range e.Data {
-		attrs = append(attrs, key, value)
+	for _, key := range slices.Sorted(maps.Keys(e.Data)) {
+		attrs = append(attrs, key, e.Data[key])
 	}
 	h.to.Log(context.Background(), level, e.Message, attrs...)
 	return nil
