@@ -90,7 +90,8 @@ func order(services []Service) ([]string, error) {
 }
 
 // Run starts everything, waits until ctx ends or a service ends for good, and stops everything in reverse order.
-// It returns nil after a stop that ctx asked for, else the error of the service that ended first.
+// Its error is that of the service that ended first, and names those that did not stop in time; nil after a clean stop
+// that ctx asked for. A group runs once.
 func (g *Group) Run(ctx context.Context) error {
 	// Service contexts do not descend from ctx's cancellation: the signal itself would then stop all at once.
 	base := context.WithoutCancel(ctx)
@@ -125,7 +126,7 @@ func (g *Group) live(ctx context.Context, n *node) error {
 		began := time.Now()
 		err := g.once(ctx, n)
 		if ctx.Err() != nil {
-			g.set(n, Stopped, ignoreCanceled(err))
+			g.set(n, Stopped, ignoreCanceled(err)) // kept, not told: upstream's programs end with an error also when asked to
 			return nil
 		}
 		if err == nil {

@@ -202,3 +202,154 @@ func TestWatchWakes(t *testing.T) {
 		<-result
 	})
 }
+
+// start runs a group and gives a function that stops it and waits for its error.
+func start(t *testing.T, g *Group) (stop func() error) {
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- g.Run(ctx) }()
+	return func() error {
+		cancel()
+		return <-result
+	}
+}
+
+func TestWhatNeedsAServiceThatNeverGotReadyIsNotStarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		g := mustGroup(t, d.part("store", time.Hour), d.part("api", 0, "store"), d.part("kubelet", 0, "api"))
+		stop := start(t, g)
+		time.Sleep(time.Minute)
+		for name, want := range map[string][]string{"api": {"store"}, "kubelet": {"api"}} {
+			for _, s := range g.States() {
+				if s.Name == name && (s.Phase != Waiting || !slices.Equal(s.WaitsFor, want)) {
+					t.Errorf("%s: got %+v, want it to wait for %v", name, s, want)
+				}
+			}
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if d.index("start api") >= 0 || d.index("start kubelet") >= 0 {
+			t.Errorf("started all the same: %v", d.lines)
+		}
+		if phase(g, "kubelet") != Stopped {
+			t.Errorf("kubelet is %s", phase(g, "kubelet"))
+		}
+	})
+}
+
+func TestAPausedServiceIsStoppedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cause := errors.New("no network")
+		g := mustGroup(t, Service{Name: "flaky", Again: Backoff{Min: time.Hour, Max: 2 * time.Hour},
+			Run: func(context.Context, func()) error { return cause }})
+		stop := start(t, g)
+		synctest.Wait()
+		if phase(g, "flaky") != Paused {
+			t.Fatalf("flaky is %s", phase(g, "flaky"))
+		}
+		began := time.Now()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("the stop took %s", took)
+		}
+		if s := g.States()[0]; s.Phase != Stopped || !errors.Is(s.Err, cause) {
+			t.Errorf("got %+v", s)
+		}
+	})
+}
+
+func TestAStubbornServiceDoesNotKeepTheOthersFromStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		release := make(chan struct{})
+		stubborn := Service{Name: "stubborn", Needs: []string{"store"}, Run: func(_ context.Context, ready func()) error {
+			ready()
+			<-release
+			return nil
+		}}
+		g := mustGroup(t, d.part("store", 0), stubborn)
+		stop := start(t, g)
+		synctest.Wait()
+		began := time.Now()
+		err := stop()
+		if err == nil || !strings.Contains(err.Error(), "stubborn did not stop within "+DefaultGrace.String()) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(began); took != DefaultGrace || d.index("stop store") < 0 {
+			t.Errorf("after %s: %v", took, d.lines)
+		}
+		close(release)
+	})
+}
+
+func TestAnErrorWhileStoppingIsKeptButIsNoFailure(t *testing.T) {
+	for name, c := range map[string]struct {
+		end, want error
+	}{
+		"the context's own error is nothing": {context.Canceled, nil},
+		"another error":                      {io.ErrUnexpectedEOF, io.ErrUnexpectedEOF},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := mustGroup(t, Service{Name: "a", Run: func(ctx context.Context, ready func()) error {
+					ready()
+					ready() // a second call does nothing
+					<-ctx.Done()
+					ready()
+					return c.end
+				}})
+				stop := start(t, g)
+				synctest.Wait()
+				if err := stop(); err != nil {
+					t.Errorf("the group fails: %v", err)
+				}
+				if s := g.States()[0]; s.Phase != Stopped || !errors.Is(s.Err, c.want) {
+					t.Errorf("got %+v", s)
+				}
+			})
+		})
+	}
+}
+
+func TestALongLifeStartsTheBackoffAfresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var began []time.Time
+		first := time.Now()
+		g := mustGroup(t, Service{Name: "flaky", Again: Backoff{Min: time.Second, Max: time.Minute}, Run: func(ctx context.Context, _ func()) error {
+			began = append(began, time.Now())
+			if len(began) == 4 { // the pauses before were 1, 2 and 4 s
+				time.Sleep(time.Hour)
+			}
+			return errors.New("again")
+		}})
+		stop := start(t, g)
+		time.Sleep(2 * time.Hour)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		var got []time.Duration
+		for _, at := range began[:5] {
+			got = append(got, at.Sub(first))
+		}
+		want := []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second, time.Hour + 8*time.Second}
+		if !slices.Equal(got, want) {
+			t.Errorf("started at %v, want %v", got, want)
+		}
+	})
+}
+
+func TestPause(t *testing.T) {
+	b := Backoff{Min: time.Second, Max: 10 * time.Second}
+	for attempt, want := range map[int]time.Duration{0: time.Second, 1: 2 * time.Second, 3: 8 * time.Second, 4: 10 * time.Second, 1000: 10 * time.Second} {
+		if got := b.pause(attempt); got != want {
+			t.Errorf("pause %d is %s, want %s", attempt, got, want)
+		}
+	}
+	if got := (Backoff{Max: time.Second}).pause(0); got != 100*time.Millisecond {
+		t.Errorf("without Min the first pause is %s", got)
+	}
+}

@@ -5,7 +5,7 @@ import "time"
 // Phase is where in its life a service is.
 type Phase string
 
-// The phases of a service, in the order a healthy one passes through them; Backoff and Failed are the detours.
+// The phases of a service, in the order a healthy one passes through them; Paused and Failed are the detours.
 const (
 	Waiting  Phase = "waiting"  // for the services it needs
 	Starting Phase = "starting" // Run was called, ready was not
