@@ -20,8 +20,8 @@ const clearLine = "\r\x1b[K"
 
 // Display is where a start is shown.
 type Display struct {
-	out      io.Writer
-	terminal bool
+	out   io.Writer
+	width func() int // columns of the terminal; nil when out is none
 
 	mu   sync.Mutex // guards line, and writes to out
 	line string
@@ -29,8 +29,17 @@ type Display struct {
 
 // New shows on out; a terminal gets a status line.
 func New(out io.Writer) *Display {
-	file, ok := out.(*os.File)
-	return &Display{out: out, terminal: ok && term.IsTerminal(int(file.Fd()))}
+	d := &Display{out: out}
+	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		d.width = func() int {
+			columns, _, err := term.GetSize(int(file.Fd()))
+			if err != nil || columns <= 0 {
+				return 80
+			}
+			return columns
+		}
+	}
+	return d
 }
 
 // Log is a writer for log lines that keeps the status line below them.
@@ -108,16 +117,27 @@ func unready(states []run.State) []string {
 	return names
 }
 
+// status shows a line instead of the last one; "" shows none.
 func (d *Display) status(line string) {
-	if !d.terminal {
+	if d.width == nil {
 		return
 	}
+	line = fit(line, d.width())
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if line != d.line {
 		_, _ = fmt.Fprint(d.out, clearLine+line)
 		d.line = line
 	}
+}
+
+// fit keeps a status on one line, as only one line can be erased: an error may have several, or be long.
+func fit(line string, columns int) string {
+	line, _, _ = strings.Cut(line, "\n")
+	if letters := []rune(line); len(letters) >= columns {
+		return string(letters[:max(columns-1, 0)])
+	}
+	return line
 }
 
 func since(began time.Time) string { return fmt.Sprintf("%.2fs", time.Since(began).Seconds()) }
