@@ -86,10 +86,9 @@ func validateRangeList(key string, list []netip.Prefix, limitsOf func(netip.Pref
 // validateAddresses keeps the node out of the ranges that pods and services live in.
 func (s Server) validateAddresses(p *fault.Problems) {
 	if s.AdvertiseAddress.IsValid() {
-		validateNodeIPs("advertise-address", []netip.Addr{s.AdvertiseAddress}, true, p)
+		validateNodeIPs("advertise-address", []netip.Addr{s.AdvertiseAddress}, p)
 	}
 	s.validateOutside("node-ip", s.NodeIP, p)
-	s.validateOutside("node-external-ip", s.NodeExternalIP, p)
 	s.validateOutside("advertise-address", []netip.Addr{s.AdvertiseAddress}, p)
 }
 
@@ -193,16 +192,14 @@ func validatePort(key string, port int, p *fault.Problems) {
 	}
 }
 
-// validateNodeIPs refuses addresses that no other host could reach. With onePerFamily there may be one of each.
-func validateNodeIPs(key string, addrs []netip.Addr, onePerFamily bool, p *fault.Problems) {
+// validateNodeIPs refuses addresses that no other host could reach, and more than one of a family.
+func validateNodeIPs(key string, addrs []netip.Addr, p *fault.Problems) {
 	for _, addr := range addrs {
 		if addr.IsUnspecified() || addr.IsLoopback() || addr.IsMulticast() {
 			p.Add(key, "%s %s is no address that another host could reach", key, addr).Fix("write an address of a network interface")
 		}
 	}
-	if onePerFamily {
-		validateFamilies(key, addrs, p)
-	}
+	validateFamilies(key, addrs, p)
 }
 
 func validateFamilies(key string, addrs []netip.Addr, p *fault.Problems) {
