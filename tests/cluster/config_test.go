@@ -122,7 +122,7 @@ func (n *node) forget(t *testing.T) {
 	t.Helper()
 	n.host.PowerCycle()
 	clean := "rm -rf /etc/skerry /var/lib/filler /var/lib/cni /var/log/pods /var/log/containers; " +
-		"find /var/lib/skerry -mindepth 1 -maxdepth 1 ! -name data -exec rm -rf {} +"
+		"mkdir -p /var/lib/skerry; find /var/lib/skerry -mindepth 1 -maxdepth 1 ! -name data -exec rm -rf {} +"
 	if _, err := n.host.Run(t.Context(), "sh", "-c", clean); err != nil {
 		t.Fatal(err)
 	}
