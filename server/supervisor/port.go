@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -81,7 +82,7 @@ func (p *Port) Run(ctx context.Context, ready func()) error {
 	// The limits of Kubernetes' own listener: small frames keep many idle watches cheap.
 	if err := http2.ConfigureServer(srv, &http2.Server{MaxConcurrentStreams: 250, MaxUploadBufferPerStream: 256 << 10,
 		MaxUploadBufferPerConnection: 25600 << 10, IdleTimeout: 90 * time.Second}); err != nil {
-		return err
+		return errors.Join(err, listener.Close())
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- srv.ServeTLS(listener, "", "") }()
@@ -104,9 +105,12 @@ func (p *Port) Run(ctx context.Context, ready func()) error {
 
 func portFault(address string, err error) error {
 	f := fault.New("listen on %s", address).Because(err)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
 		_, port, _ := net.SplitHostPort(address)
 		return f.Fix("another program holds the port: `ss -ltnp sport = :%s` names it; stop it, or set https-listen-port", port)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return f.Fix("set bind-address to an address of this machine, or remove it to listen on all")
 	}
 	return f
 }
@@ -122,7 +126,7 @@ func (p *Port) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 
 // ServeHTTP sends our routes to our handler, and all else to the API server once there is one.
 func (p *Port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if len(r.URL.Path) >= len(wire.PathPrefix) && r.URL.Path[:len(wire.PathPrefix)] == wire.PathPrefix {
+	if strings.HasPrefix(r.URL.Path, wire.PathPrefix) {
 		p.own.ServeHTTP(w, r)
 		return
 	}
@@ -142,8 +146,7 @@ func (p *Port) awaitAPI(r *http.Request) bool {
 		return true
 	default:
 	}
-	switch r.URL.Path {
-	case "/readyz", "/livez", "/healthz":
+	if asksForHealth(r.URL.Path) {
 		return false
 	}
 	late := time.NewTimer(patience)
@@ -155,4 +158,9 @@ func (p *Port) awaitAPI(r *http.Request) bool {
 	case <-r.Context().Done():
 	}
 	return false
+}
+
+func asksForHealth(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return first == "readyz" || first == "livez" || first == "healthz"
 }

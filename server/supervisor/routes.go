@@ -1,12 +1,17 @@
 package supervisor
 
 import (
+	"crypto"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/wire"
@@ -63,37 +68,43 @@ type joiner struct {
 	log         *slog.Logger
 }
 
+// refusal is an answer to a request that cannot be granted.
+type refusal struct {
+	status int
+	reason string
+}
+
+func (r refusal) Error() string { return r.reason }
+
 // join signs a node's certificates and tells it what the cluster has in common.
 func (j joiner) join(w http.ResponseWriter, r *http.Request) {
-	var ask wire.Join
-	body := http.MaxBytesReader(w, r.Body, maxBody)
-	if err := json.NewDecoder(body).Decode(&ask); err != nil {
-		http.Error(w, "the body is not a join request: "+err.Error(), http.StatusBadRequest)
+	answer, name, err := j.answer(http.MaxBytesReader(w, r.Body, maxBody))
+	var no refusal
+	switch {
+	case errors.As(err, &no):
+		http.Error(w, no.reason, no.status)
+		return
+	case err != nil:
+		j.log.Error("a node got no certificates", "node", name, "err", err)
+		http.Error(w, "the certificates could not be signed; the server's log says why", http.StatusInternalServerError)
 		return
 	}
-	answer, err := j.answer(ask)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	j.log.Info("a node got its certificates", "node", ask.Name)
+	j.log.Info("a node got its certificates", "node", name)
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(answer); err != nil {
-		j.log.Warn("a joining node went away", "node", ask.Name, "err", err)
+		j.log.Warn("a joining node went away", "node", name, "err", err)
 	}
 }
 
-func (j joiner) answer(ask wire.Join) (*wire.Joined, error) {
-	if ask.Name == "" {
-		return nil, errors.New("the join request names no node")
-	}
-	public, err := pki.DecodePublic(ask.PublicKey)
+// answer is what the node of a join request gets; its error is a refusal when the request is at fault.
+func (j joiner) answer(body io.Reader) (answer *wire.Joined, name string, err error) {
+	ask, public, err := readJoin(body)
 	if err != nil {
-		return nil, err
+		return nil, ask.Name, err
 	}
 	kubelet, serving, proxy, err := j.authorities.NodeCerts(ask.Name, ask.Addresses, public)
 	if err != nil {
-		return nil, err
+		return nil, ask.Name, err
 	}
 	return &wire.Joined{
 		ServerCA:      string(certs.EncodeCert(j.authorities.ServerCA.Certificate)),
@@ -106,5 +117,26 @@ func (j joiner) answer(ask wire.Join) (*wire.Joined, error) {
 		ClusterDNS:    j.cluster.DNS,
 		ClusterDomain: j.cluster.Domain,
 		KubeProxyOff:  j.cluster.KubeProxyOff,
-	}, nil
+	}, ask.Name, nil
+}
+
+// readJoin reads a join request and refuses what no certificate should say.
+func readJoin(body io.Reader) (ask wire.Join, public crypto.PublicKey, err error) {
+	if err := json.NewDecoder(body).Decode(&ask); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return ask, nil, refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("the join request is larger than %d bytes", maxBody)}
+		}
+		return ask, nil, refusal{http.StatusBadRequest, "the body is not a join request: " + err.Error()}
+	}
+	if wrong := validation.IsDNS1123Subdomain(ask.Name); len(wrong) > 0 {
+		return ask, nil, refusal{http.StatusBadRequest, fmt.Sprintf("%q cannot be the name of a node", ask.Name)}
+	}
+	if slices.ContainsFunc(ask.Addresses, func(ip netip.Addr) bool { return !ip.IsValid() }) {
+		return ask, nil, refusal{http.StatusBadRequest, "the join request has an empty address"}
+	}
+	if public, err = pki.DecodePublic(ask.PublicKey); err != nil {
+		return ask, nil, refusal{http.StatusBadRequest, err.Error()}
+	}
+	return ask, public, nil
 }
