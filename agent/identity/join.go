@@ -27,7 +27,8 @@ func (n *Node) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n.ca, err = n.pinnedCA(ctx, token); err != nil {
+	ca, err := n.pinnedCA(ctx, token)
+	if err != nil {
 		return err
 	}
 	public, err := x509.MarshalPKIXPublicKey(n.key.Public())
@@ -39,17 +40,40 @@ func (n *Node) join(ctx context.Context) error {
 		return err
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(n.ca)
+	roots.AddCert(ca)
 	text, err := n.call(ctx, &tls.Config{RootCAs: roots}, http.MethodPost, wire.PathJoin, token.Secret, ask)
 	if err != nil {
 		return err
 	}
+	joined, err := n.accept(text)
+	if err != nil {
+		return fmt.Errorf("the answer of %s to the join request: %w", n.config.Server, err)
+	}
+	if token.CAHash == "" {
+		n.log.Warn("the token does not say which server made it, so whoever answered was trusted", "server", n.config.Server,
+			"cure", "use the whole line of the server's token file")
+	}
+	n.joined = joined
+	return nil
+}
+
+// accept reads a server's answer: a certificate that is not for this node's key is of no use, now or later.
+func (n *Node) accept(text []byte) (*wire.Joined, error) {
 	var joined wire.Joined
 	if err := json.Unmarshal(text, &joined); err != nil {
-		return fmt.Errorf("the server's answer to the join request: %w", err)
+		return nil, err
 	}
-	n.joined = &joined
-	return nil
+	for _, cert := range []string{joined.Kubelet, joined.KubeletServer, joined.KubeProxy} {
+		if _, err := n.pair(cert); err != nil {
+			return nil, err
+		}
+	}
+	for _, ca := range []string{joined.ServerCA, joined.ClientCA} {
+		if _, err := certs.DecodeCert([]byte(ca)); err != nil {
+			return nil, err
+		}
+	}
+	return &joined, nil
 }
 
 // pinnedCA fetches the server's CA without trust, and trusts it only when it is the one in the token.
@@ -83,7 +107,8 @@ func (n *Node) call(ctx context.Context, trust *tls.Config, method, path, secret
 	if secret != "" {
 		request.SetBasicAuth(wire.JoinUser, secret)
 	}
-	answer, err := (&http.Client{Transport: transport}).Do(request)
+	client := &http.Client{Transport: transport, CheckRedirect: stay}
+	answer, err := client.Do(request)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +119,23 @@ func (n *Node) call(ctx context.Context, trust *tls.Config, method, path, secret
 		return nil, err
 	case answer.StatusCode >= 500:
 		return nil, fmt.Errorf("%s answers %s", n.config.Server, answer.Status)
+	case answer.StatusCode == http.StatusUnauthorized:
+		return nil, fault.New("%s does not know this token", n.config.Server).Fix("take the token from that server's token file")
 	case answer.StatusCode != http.StatusOK:
-		return nil, fault.New("%s refused this node: %s", n.config.Server, strings.TrimSpace(string(text)))
+		return nil, fault.New("%s refused this node: %s", n.config.Server, reason(answer.Status, text)).
+			Fix("check that this is the URL of a Skerry server, and this node's name and addresses")
 	}
 	return text, nil
+}
+
+// stay follows no redirect: a token's secret is for the server it was made by.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// reason is what a refusal says in one line.
+func reason(status string, body []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
+	if line == "" || len(line) > 300 {
+		return status
+	}
+	return status + ": " + line
 }

@@ -34,7 +34,6 @@ type Node struct {
 	log    *slog.Logger
 	key    *ecdsa.PrivateKey
 	joined *wire.Joined
-	ca     *x509.Certificate // of the server
 }
 
 // New prepares a node that has not joined yet.
@@ -43,8 +42,8 @@ func New(c Config, log *slog.Logger) *Node { return &Node{config: c, log: log} }
 // Run joins and keeps trying until a server answers; a server that refuses is an error.
 func (n *Node) Run(ctx context.Context, ready func()) error {
 	var err error
-	if n.key, err = certs.LoadKey(n.path("node.key")); err != nil {
-		return err
+	if n.key, err = certs.LoadKey(n.KeyFile()); err != nil {
+		return fault.New("read the node's key").Because(err).Fix("remove %s: the node makes another one and gets new certificates for it", n.KeyFile())
 	}
 	if err := n.insist(ctx); err != nil {
 		return ignoreStop(ctx, err)
@@ -91,7 +90,7 @@ func (n *Node) save() error {
 		}
 	}
 	for name, user := range map[string]string{n.KubeletConfig(): "client-kubelet.crt", n.KubeProxyConfig(): "client-kube-proxy.crt"} {
-		file := kubeconfig.File{Server: n.config.Endpoint, CAFile: n.path("server-ca.crt"), CertFile: n.path(user), KeyFile: n.path("node.key")}
+		file := kubeconfig.File{Server: n.config.Endpoint, CAFile: n.path("server-ca.crt"), CertFile: n.path(user), KeyFile: n.KeyFile()}
 		if err := file.Write(name, 0o600); err != nil {
 			return err
 		}
@@ -108,10 +107,10 @@ func (n *Node) Cluster() wire.Joined { return *n.joined }
 // ClientCAFile holds the CA of those who may call this node's kubelet.
 func (n *Node) ClientCAFile() string { return n.path("client-ca.crt") }
 
-// ServingCertFile and KeyFile are the node's serving certificate.
+// ServingCertFile is the certificate of what the node listens on.
 func (n *Node) ServingCertFile() string { return n.path("serving-kubelet.crt") }
 
-// KeyFile is the node's private key.
+// KeyFile is the node's private key, which all of its certificates are for.
 func (n *Node) KeyFile() string { return n.path("node.key") }
 
 // KubeletConfig is the kubeconfig of the kubelet.

@@ -1,0 +1,142 @@
+package identity
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"sync"
+	"testing"
+
+	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/wire"
+)
+
+func newCA(t *testing.T, name string) *certs.CA {
+	t.Helper()
+	key, err := certs.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := certs.NewCA(name, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+// fakeServer says what a server would say.
+type fakeServer struct {
+	*httptest.Server
+	serverCA, clientCA *certs.CA
+	token              wire.Token
+	told               *certs.CA    // what it calls its CA; its own if nil
+	answer             http.Handler // of a join request that has the secret; a good one if nil
+
+	mu      sync.Mutex // guards what follows
+	secrets []string   // that were sent to it
+	asks    []wire.Join
+}
+
+// newFake starts a server whose certificate is good for names.
+func newFake(t *testing.T, change func(*fakeServer), names ...string) *fakeServer {
+	t.Helper()
+	f := &fakeServer{serverCA: newCA(t, "server-ca"), clientCA: newCA(t, "client-ca")}
+	f.token = wire.NewToken(f.serverCA.Certificate)
+	change(f)
+	key, err := certs.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject := certs.Subject{Name: "server", DNS: names, Server: true}
+	if len(names) == 0 {
+		subject.IPs = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+	}
+	cert, err := f.serverCA.Sign(subject, key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Server = httptest.NewUnstartedServer(f)
+	f.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}}
+	f.StartTLS()
+	t.Cleanup(f.Close)
+	return f
+}
+
+func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, secret, sent := r.BasicAuth(); sent {
+		f.mu.Lock()
+		f.secrets = append(f.secrets, secret)
+		f.mu.Unlock()
+	}
+	switch r.URL.Path {
+	case wire.PathCACerts:
+		ca := f.told
+		if ca == nil {
+			ca = f.serverCA
+		}
+		_, _ = w.Write(certs.EncodeCert(ca.Certificate))
+	case wire.PathJoin:
+		user, secret, _ := r.BasicAuth()
+		switch {
+		case user != wire.JoinUser || secret != f.token.Secret:
+			http.Error(w, "no", http.StatusUnauthorized)
+		case f.answer != nil:
+			f.answer.ServeHTTP(w, r)
+		default:
+			f.join(w, r)
+		}
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (f *fakeServer) join(w http.ResponseWriter, r *http.Request) {
+	var ask wire.Join
+	if err := json.NewDecoder(r.Body).Decode(&ask); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	f.mu.Lock()
+	f.asks = append(f.asks, ask)
+	f.mu.Unlock()
+	public, err := x509.ParsePKIXPublicKey(ask.PublicKey)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	sign := func(ca *certs.CA, s certs.Subject) string {
+		cert, err := ca.Sign(s, public)
+		if err != nil {
+			return ""
+		}
+		return string(certs.EncodeCert(cert))
+	}
+	_ = json.NewEncoder(w).Encode(wire.Joined{
+		ServerCA:      string(certs.EncodeCert(f.serverCA.Certificate)),
+		ClientCA:      string(certs.EncodeCert(f.clientCA.Certificate)),
+		Kubelet:       sign(f.clientCA, certs.Subject{Name: "system:node:" + ask.Name, Groups: []string{"system:nodes"}, Client: true}),
+		KubeletServer: sign(f.serverCA, certs.Subject{Name: ask.Name, IPs: ask.Addresses, Server: true}),
+		KubeProxy:     sign(f.clientCA, certs.Subject{Name: "system:kube-proxy", Client: true}),
+		ClusterDomain: "cluster.local",
+	})
+}
+
+// sent gives the secrets that were sent to the server.
+func (f *fakeServer) sent() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.secrets
+}
+
+func joinBody(t *testing.T, ask wire.Join) io.ReadCloser {
+	text, err := json.Marshal(ask)
+	if err != nil {
+		t.Error(err)
+	}
+	return io.NopCloser(bytes.NewReader(text))
+}
