@@ -37,17 +37,21 @@ const (
 	redial = 50 * time.Millisecond
 	// stopPatience is how long requests in flight may delay the end.
 	stopPatience = 500 * time.Millisecond
+	// silence is how long a connection to a server may say nothing before it is asked whether it lives, and then may
+	// take to answer: a server that lost its power closes no connection.
+	silence = 15 * time.Second
 )
 
 // Endpoint is the reverse proxy.
 type Endpoint struct {
-	config Config
-	id     Identity
-	log    *slog.Logger
+	config   Config
+	id       Identity
+	log      *slog.Logger
+	patience time.Duration
 }
 
 // New prepares an endpoint; id is first used in Run.
-func New(c Config, id Identity, log *slog.Logger) *Endpoint { return &Endpoint{c, id, log} }
+func New(c Config, id Identity, log *slog.Logger) *Endpoint { return &Endpoint{c, id, log, patience} }
 
 // Run serves until ctx ends.
 func (e *Endpoint) Run(ctx context.Context, ready func()) error {
@@ -55,20 +59,20 @@ func (e *Endpoint) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	handler, err := e.handler()
+	routes, err := e.routes()
 	if err != nil {
 		return err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", e.config.Address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fault.New("listen on %s", e.config.Address).Because(err).
-			Fix("another program holds the port; stop it, or set lb-server-port")
-	}
+	defer routes.close()
+	listener, err := e.listen(ctx)
 	if err != nil {
 		return err
 	}
+	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelRequests() // ends what was upgraded, which the server no longer knows
 	srv := &http.Server{
-		Handler:           handler,
+		Handler:           routes,
+		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: 30 * time.Second,
 		ErrorLog:          slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
 		TLSConfig: &tls.Config{
@@ -95,8 +99,23 @@ func (e *Endpoint) Run(ctx context.Context, ready func()) error {
 	return nil
 }
 
-// handler sends each caller through a proxy of its own, so that the server sees the right client certificate.
-func (e *Endpoint) handler() (http.Handler, error) {
+func (e *Endpoint) listen(ctx context.Context) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", e.config.Address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fault.New("listen on %s", e.config.Address).Because(err).
+			Fix("another program holds the port; stop it, or set lb-server-port")
+	}
+	return listener, err
+}
+
+// routes sends each caller through a proxy of its own, so that the server sees the right client certificate.
+type routes struct {
+	anonymous *httputil.ReverseProxy
+	byUser    map[string]*httputil.ReverseProxy
+	roads     []byProtocol
+}
+
+func (e *Endpoint) routes() (*routes, error) {
 	target, err := url.Parse(e.config.Server)
 	if err != nil {
 		return nil, err
@@ -105,38 +124,56 @@ func (e *Endpoint) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	anonymous := e.proxy(target, nil)
-	byUser := map[string]http.Handler{}
-	for user, cert := range clients {
-		byUser[user] = e.proxy(target, &cert)
+	r := &routes{byUser: map[string]*httputil.ReverseProxy{}}
+	proxy := func(clients ...tls.Certificate) *httputil.ReverseProxy {
+		road := e.road(clients)
+		r.roads = append(r.roads, road)
+		return e.proxy(target, road)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(r.TLS.PeerCertificates) == 0 {
-			anonymous.ServeHTTP(w, r)
-			return
-		}
-		user := r.TLS.PeerCertificates[0].Subject.CommonName
-		proxy, ours := byUser[user]
-		if !ours {
-			http.Error(w, "this endpoint only speaks for the components of its own node, not for "+user, http.StatusForbidden)
-			return
-		}
-		proxy.ServeHTTP(w, r)
-	}), nil
+	r.anonymous = proxy()
+	for user, cert := range clients {
+		r.byUser[user] = proxy(cert)
+	}
+	return r, nil
 }
 
-func (e *Endpoint) proxy(target *url.URL, client *tls.Certificate) http.Handler {
-	trust := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.id.ServerCA()}
-	if client != nil {
-		trust.Certificates = []tls.Certificate{*client}
+func (r *routes) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	if len(request.TLS.PeerCertificates) == 0 {
+		r.anonymous.ServeHTTP(w, request)
+		return
 	}
-	multiplexed := &http.Transport{TLSClientConfig: trust, DialContext: dial, ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second}
+	user := request.TLS.PeerCertificates[0].Subject.CommonName
+	proxy, ours := r.byUser[user]
+	if !ours {
+		http.Error(w, "this endpoint only speaks for the components of its own node, not for "+user, http.StatusForbidden)
+		return
+	}
+	proxy.ServeHTTP(w, request)
+}
+
+func (r *routes) close() {
+	for _, road := range r.roads {
+		road.multiplexed.CloseIdleConnections()
+		road.upgraded.CloseIdleConnections()
+	}
+}
+
+// road is the way to the server for a caller with these client certificates.
+func (e *Endpoint) road(clients []tls.Certificate) byProtocol {
+	trust := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: e.id.ServerCA(), Certificates: clients}
 	plain := trust.Clone()
 	plain.NextProtos = []string{"http/1.1"}
-	upgraded := &http.Transport{TLSClientConfig: plain, DialContext: dial, IdleConnTimeout: 90 * time.Second}
+	return byProtocol{
+		multiplexed: &http.Transport{TLSClientConfig: trust, DialContext: e.dial, ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second,
+			HTTP2: &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence}},
+		upgraded: &http.Transport{TLSClientConfig: plain, DialContext: e.dial, IdleConnTimeout: 90 * time.Second},
+	}
+}
+
+func (e *Endpoint) proxy(target *url.URL, road byProtocol) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport:     byProtocol{multiplexed, upgraded},
+		Transport:     road,
 		FlushInterval: -1, // watches must arrive as they happen
 		ErrorLog:      slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -147,7 +184,7 @@ func (e *Endpoint) proxy(target *url.URL, client *tls.Certificate) http.Handler 
 }
 
 // byProtocol sends requests that upgrade (exec, attach, port-forward) over HTTP/1.1, which HTTP/2 cannot carry.
-type byProtocol struct{ multiplexed, upgraded http.RoundTripper }
+type byProtocol struct{ multiplexed, upgraded *http.Transport }
 
 func (t byProtocol) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Header.Get("Upgrade") != "" {
@@ -157,8 +194,8 @@ func (t byProtocol) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // dial connects, and waits for a server that is just starting.
-func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	until := time.Now().Add(patience)
+func (e *Endpoint) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	until := time.Now().Add(e.patience)
 	for {
 		conn, err := (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext(ctx, network, address)
 		if err == nil || !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(until) {
