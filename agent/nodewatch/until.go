@@ -6,8 +6,10 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	kwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -25,6 +27,11 @@ func Until(ctx context.Context, kubeconfig, name string, done func(*core.Node) b
 	if err != nil {
 		return nil, err
 	}
+	return insist(ctx, client, name, done)
+}
+
+// insist looks again and again, as the API server may be starting, or may just not know this node yet.
+func insist(ctx context.Context, client kubernetes.Interface, name string, done func(*core.Node) bool) (*core.Node, error) {
 	for {
 		node, err := follow(ctx, client, name, done)
 		if err == nil {
@@ -56,10 +63,20 @@ func follow(ctx context.Context, client kubernetes.Interface, name string, done 
 		return nil, err
 	}
 	defer watch.Stop()
-	for event := range watch.ResultChan() {
-		if node, ok := event.Object.(*core.Node); ok && done(node) {
-			return node, nil
+	for {
+		select {
+		case event, open := <-watch.ResultChan():
+			if !open {
+				return nil, errors.New("the watch of the Node ended")
+			}
+			if event.Type == kwatch.Error {
+				return nil, apierrors.FromObject(event.Object)
+			}
+			if node, ok := event.Object.(*core.Node); ok && event.Type != kwatch.Deleted && done(node) {
+				return node, nil
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
-	return nil, errors.New("the watch of the Node ended")
 }
