@@ -1,10 +1,15 @@
 package containerd
 
 import (
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	server "github.com/containerd/containerd/v2/cmd/containerd/server/config"
 	"github.com/containerd/containerd/v2/version"
+
+	"github.com/skerry-io/skerry/internal/fault"
 )
 
 // Config is what the runtime needs to know.
@@ -24,18 +29,35 @@ type Config struct {
 	KeepOOMScore   bool               // this process may not lower an OOM score
 }
 
+// builtin is the name of the runtime that is always there.
+const builtin = "runc"
+
+func (c Config) defaultRuntime() string {
+	if c.DefaultRuntime == "" {
+		return builtin
+	}
+	return c.DefaultRuntime
+}
+
+// check refuses a default runtime that is not on the host: no pod could start.
+func (c Config) check() error {
+	name := c.defaultRuntime()
+	if _, found := c.Runtimes[name]; found || name == builtin {
+		return nil
+	}
+	have := append(slices.Sorted(maps.Keys(c.Runtimes)), builtin)
+	return fault.New("the default runtime %q is not on this host", name).
+		Fix("install it, or set default-runtime to one that is: %s", strings.Join(have, ", "))
+}
+
 // table is a piece of containerd's configuration.
 type table = map[string]any
 
 // daemon is the whole configuration, in containerd's own terms.
 func daemon(c Config) *server.Config {
-	runtimes := table{"runc": runc(c, filepath.Join(c.Programs, "runc"))}
+	runtimes := table{builtin: runc(c, filepath.Join(c.Programs, builtin))}
 	for name, r := range c.Runtimes {
 		runtimes[name] = r.table(c)
-	}
-	name := c.DefaultRuntime
-	if name == "" {
-		name = "runc"
 	}
 	return &server.Config{
 		Version: version.ConfigVersion,
@@ -54,7 +76,7 @@ func daemon(c Config) *server.Config {
 				"registry":      table{"config_path": c.RegistryConfig, "configs": c.Credentials},
 			},
 			"io.containerd.cri.v1.runtime": table{
-				"containerd":                             table{"default_runtime_name": name, "runtimes": runtimes},
+				"containerd":                             table{"default_runtime_name": c.defaultRuntime(), "runtimes": runtimes},
 				"cni":                                    table{"bin_dirs": []string{c.Programs}, "conf_dir": c.CNIConfig, "use_internal_loopback": true},
 				"restrict_oom_score_adj":                 c.KeepOOMScore,
 				"netns_mounts_under_state_dir":           true, // so that all mounts of ours lie under one directory

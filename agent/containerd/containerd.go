@@ -23,6 +23,9 @@ func New(c Config) *Daemon { return &Daemon{c} }
 // Run runs containerd until ctx ends. Pods go on without it.
 func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	config := daemon(d.config)
+	if err := d.config.check(); err != nil {
+		return err
+	}
 	if err := server.CreateTopLevelDirectories(config); err != nil {
 		return fmt.Errorf("make containerd's directories: %w", err)
 	}

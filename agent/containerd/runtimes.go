@@ -1,8 +1,6 @@
 package containerd
 
-import (
-	"os/exec"
-)
+import "os/exec"
 
 // Runtime is an OCI runtime or a shim that is installed on the host.
 type Runtime struct {
