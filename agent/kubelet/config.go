@@ -27,7 +27,6 @@ type Config struct {
 	Taints        []core.Taint
 	ClusterDNS    []netip.Addr
 	ClusterDomain string
-	CgroupV1      bool
 	SystemdCgroup bool
 	Shutdown      bool // systemd-logind is there to announce a shutdown
 	KeepOOMScore  bool // this process may not lower an OOM score
@@ -51,6 +50,12 @@ func (c Config) fill(f *options.KubeletFlags) {
 	f.NodeLabels = c.Labels
 }
 
+// flags are what the user's flags of the same name are added to.
+func (c Config) flags() component.Flags {
+	gates := component.Flags{"feature-gates": "WatchListClient=false"} // see the API server's flags: one process, one gate
+	return gates.With(c.Extra)
+}
+
 // apply sets what differs from the kubelet's own defaults.
 func (c Config) apply(k *config.KubeletConfiguration) {
 	k.StaticPodPath = c.StaticPods
@@ -70,8 +75,6 @@ func (c Config) apply(k *config.KubeletConfiguration) {
 	for _, ip := range c.ClusterDNS {
 		k.ClusterDNS = append(k.ClusterDNS, ip.String())
 	}
-
-	k.FeatureGates = map[string]bool{"WatchListClient": false} // see the API server's flags: one process, one gate
 
 	k.CgroupDriver = "cgroupfs"
 	if c.SystemdCgroup {

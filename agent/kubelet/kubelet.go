@@ -45,7 +45,7 @@ func configure(c Config) (*options.KubeletServer, error) {
 	flags.AddFlags(set)
 	options.AddKubeletConfigFlags(set, config)
 	options.AddGlobalFlags(set)
-	if err := (component.Flags{}).With(c.Extra).Parse("kubelet-arg", set); err != nil {
+	if err := c.flags().Parse("kubelet-arg", set); err != nil {
 		return nil, err
 	}
 	if err := utilfeature.DefaultMutableFeatureGate.SetFromMap(config.FeatureGates); err != nil {

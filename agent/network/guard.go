@@ -16,14 +16,25 @@ const Bridge = "cni0"
 // table is the node's own nftables table, of family inet.
 const table = "skerry"
 
-// Guard gives the changes after which traffic to pods and services cannot leave through the uplink, whatever happens
-// later, and the kernel forwards between pods.
-func Guard(cidrs ...[]netip.Prefix) []host.Change {
+// serviceMetric makes the way to Services better than the guard.
+const serviceMetric = 1024
+
+// Guard gives the changes after which traffic to pods and Services cannot leave through the uplink, whatever happens
+// later, and the kernel forwards between pods. nodeIPs are the addresses that programs of this host speak to Services
+// with.
+func Guard(pods, services []netip.Prefix, nodeIPs []netip.Addr) []host.Change {
 	changes := []host.Change{host.NFTable{Family: "inet", Name: table}}
 	var v4, v6 bool
-	for _, cidr := range slices.Concat(cidrs...) {
+	for _, cidr := range slices.Concat(pods, services) {
 		changes = append(changes, host.Route{Prefix: cidr, Type: host.Unreachable, Metric: guardMetric})
 		v4, v6 = v4 || cidr.Addr().Is4(), v6 || cidr.Addr().Is6()
+	}
+	for _, cidr := range services {
+		// A program of this host needs a route before kube-proxy's rules get to see its packet.
+		same := slices.IndexFunc(nodeIPs, func(ip netip.Addr) bool { return ip.Is4() == cidr.Addr().Is4() })
+		if same >= 0 {
+			changes = append(changes, host.Route{Prefix: cidr, Type: host.Loopback, Metric: serviceMetric, Source: nodeIPs[same]})
+		}
 	}
 	if v4 {
 		changes = append(changes, host.Sysctl{Key: "net.ipv4.ip_forward", Want: "1"})

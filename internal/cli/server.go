@@ -106,11 +106,6 @@ func compose(env Env, cfg config.Server, ledger *host.Ledger, log *slog.Logger) 
 	if err := makePlaces(cfg, ledger); err != nil {
 		return nil, err
 	}
-	for _, change := range network.Guard(cfg.ClusterCIDR, cfg.ServiceCIDR) {
-		if err := ledger.Apply(change); err != nil {
-			return nil, err
-		}
-	}
 	ips := cfg.NodeIP
 	if len(ips) == 0 {
 		ip, err := host.DefaultRouteIP()
@@ -118,6 +113,11 @@ func compose(env Env, cfg config.Server, ledger *host.Ledger, log *slog.Logger) 
 			return nil, err
 		}
 		ips = []netip.Addr{ip}
+	}
+	for _, change := range network.Guard(cfg.ClusterCIDR, cfg.ServiceCIDR, ips) {
+		if err := ledger.Apply(change); err != nil {
+			return nil, err
+		}
 	}
 	control, err := server.New(cfg, ips, log)
 	if err != nil {

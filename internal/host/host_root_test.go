@@ -82,8 +82,12 @@ func TestRouteIsMadeOnceAndTakenAway(t *testing.T) {
 	pods := Route{Prefix: netip.MustParsePrefix("10.42.0.0/16"), Type: Unreachable, Metric: 4096}
 	pods6 := Route{Prefix: netip.MustParsePrefix("fd42::/48"), Type: Blackhole, Metric: 4096}
 	services6 := Route{Prefix: netip.MustParsePrefix("fd43::/112"), Type: Unreachable}
+	services := Route{Prefix: netip.MustParsePrefix("10.43.0.0/16"), Type: Loopback, Metric: 1024, Source: netip.MustParseAddr("127.0.0.1")}
 	for range 2 {
-		apply(t, l, pods, pods6, services6)
+		apply(t, l, pods, pods6, services6, services)
+	}
+	if got := routes(t); !strings.Contains(got, "10.43.0.0/16") {
+		t.Errorf("routes: %s", got)
 	}
 	if got := routes(t); !strings.Contains(got, "10.42.0.0/16") || !strings.Contains(got, "fd42::/48") || !strings.Contains(got, "fd43::/112") {
 		t.Errorf("routes: %s", got)

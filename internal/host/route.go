@@ -14,12 +14,13 @@ import (
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
-// Route swallows packets to a prefix that no better route takes, so that pod and service traffic never
-// leaves through the uplink.
+// Route keeps packets to a prefix on this host, so that pod and service traffic never leaves through the uplink.
 type Route struct {
 	Prefix netip.Prefix `json:"prefix"`
 	Type   RouteType    `json:"type"`
 	Metric int          `json:"metric,omitempty"` // a high one lets every real route win; 0 is the kernel's choice
+	// Source is the address that programs of this host get as theirs, of Loopback routes only.
+	Source netip.Addr `json:"source,omitzero"`
 }
 
 // RouteType is how packets end.
@@ -30,6 +31,9 @@ const (
 	Unreachable RouteType = "unreachable"
 	// Blackhole drops without a word.
 	Blackhole RouteType = "blackhole"
+	// Loopback lets programs of this host send to the prefix: the packet starts towards lo, and a rule that translates
+	// the destination sends it elsewhere. One that no rule takes is dropped there, as the host has no such address.
+	Loopback RouteType = "loopback"
 )
 
 // defaultMetric6 is what the kernel makes of metric 0 for IPv6.
@@ -119,8 +123,20 @@ func (r Route) netlink() (*netlink.Route, error) {
 		route.Type = unix.RTN_UNREACHABLE
 	case Blackhole:
 		route.Type = unix.RTN_BLACKHOLE
+	case Loopback:
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return nil, fmt.Errorf("find the loopback interface: %w", err)
+		}
+		route.Type, route.LinkIndex = unix.RTN_UNICAST, lo.Attrs().Index
+		if route.Family == netlink.FAMILY_V4 {
+			route.Scope = netlink.SCOPE_LINK
+		}
+		if r.Source.IsValid() {
+			route.Src = r.Source.AsSlice()
+		}
 	default:
-		return nil, fault.New("route type %q is neither %s nor %s", r.Type, Unreachable, Blackhole)
+		return nil, fault.New("route type %q is none of %s, %s, %s", r.Type, Unreachable, Blackhole, Loopback)
 	}
 	return route, nil
 }

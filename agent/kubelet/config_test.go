@@ -1,0 +1,114 @@
+package kubelet
+
+import (
+	"errors"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	core "k8s.io/api/core/v1"
+	"k8s.io/kubernetes/cmd/kubelet/app/options"
+
+	"github.com/skerry-io/skerry/internal/fault"
+)
+
+func example() Config {
+	return Config{
+		Root: "/var/lib/kubelet", Kubeconfig: "/data/kubelet.kubeconfig", Runtime: "unix:///run/skerry/containerd/containerd.sock", StaticPods: "/data/pod-manifests",
+		ServingCert: "/data/serving.crt", ServingKey: "/data/node.key", ClientCA: "/data/client-ca.crt", ResolvConf: "/etc/resolv.conf", NodeName: "pi",
+		NodeIPs: []netip.Addr{netip.MustParseAddr("10.0.0.9"), netip.MustParseAddr("fd00::9")}, Labels: map[string]string{"disk": "ssd"},
+		Taints:     []core.Taint{{Key: "edge", Effect: core.TaintEffectNoSchedule}},
+		ClusterDNS: []netip.Addr{netip.MustParseAddr("10.43.0.10")}, ClusterDomain: "cluster.local",
+	}
+}
+
+func mustConfigure(t *testing.T, c Config) *options.KubeletServer {
+	t.Helper()
+	server, err := configure(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+func TestUpstreamTakesTheConfiguration(t *testing.T) {
+	s := mustConfigure(t, example())
+	for name, pair := range map[string][2]any{
+		"the node's name":      {s.HostnameOverride, "pi"},
+		"the node's addresses": {s.NodeIP, "10.0.0.9,fd00::9"},
+		"labels":               {s.NodeLabels, map[string]string{"disk": "ssd"}},
+		"taints":               {s.RegisterWithTaints, []core.Taint{{Key: "edge", Effect: core.TaintEffectNoSchedule}}},
+		"the kubeconfig":       {s.KubeConfig, "/data/kubelet.kubeconfig"},
+		"the runtime":          {s.ContainerRuntimeEndpoint, "unix:///run/skerry/containerd/containerd.sock"},
+		"static pods":          {s.StaticPodPath, "/data/pod-manifests"},
+		"the cluster's DNS":    {s.ClusterDNS, []string{"10.43.0.10"}},
+		"the cluster's domain": {s.ClusterDomain, "cluster.local"},
+		"resolv.conf":          {s.ResolverConfig, "/etc/resolv.conf"},
+		"who may call":         {[]any{s.Authentication.X509.ClientCAFile, s.Authentication.Anonymous.Enabled, s.Authorization.Mode}, []any{"/data/client-ca.crt", false, s.Authorization.Mode}},
+		"the certificate":      {[]string{s.TLSCertFile, s.TLSPrivateKeyFile}, []string{"/data/serving.crt", "/data/node.key"}},
+		"state":                {[]string{s.RootDirectory, s.CertDirectory, s.VolumePluginDir}, []string{"/var/lib/kubelet", "/var/lib/kubelet/pki", "/var/lib/kubelet/volume-plugins"}},
+		"the cgroup driver":    {s.CgroupDriver, "cgroupfs"},
+		"no iptables":          {s.MakeIPTablesUtilChains, false},
+		"a shutdown":           {s.ShutdownGracePeriod.Duration, shutdownGrace - shutdownGrace},
+		"OOM scores":           {s.OOMScoreAdj, int32(-999)},
+		"one gate":             {s.FeatureGates["WatchListClient"], false},
+	} {
+		if !reflect.DeepEqual(pair[0], pair[1]) {
+			t.Errorf("%s: got %v, want %v", name, pair[0], pair[1])
+		}
+	}
+	if _, set := s.FeatureGates["WatchListClient"]; !set {
+		t.Error("WatchListClient has upstream's default")
+	}
+	if s.Authorization.Mode != "Webhook" {
+		t.Errorf("anyone may call: %s", s.Authorization.Mode)
+	}
+}
+
+func TestTheHostDecides(t *testing.T) {
+	c := example()
+	c.SystemdCgroup, c.Shutdown, c.KeepOOMScore, c.ProtectKernel = true, true, true, true
+	s := mustConfigure(t, c)
+	if s.CgroupDriver != "systemd" || s.OOMScoreAdj != 0 || !s.ProtectKernelDefaults {
+		t.Errorf("got cgroup driver %s, OOM score %d, protect kernel %t", s.CgroupDriver, s.OOMScoreAdj, s.ProtectKernelDefaults)
+	}
+	if s.ShutdownGracePeriod.Duration != shutdownGrace || s.ShutdownGracePeriodCriticalPods.Duration != shutdownGraceCritical {
+		t.Errorf("a shutdown waits %s and %s", s.ShutdownGracePeriod, s.ShutdownGracePeriodCriticalPods)
+	}
+}
+
+func TestTheUsersFlagsWin(t *testing.T) {
+	c := example()
+	c.Extra = []string{"max-pods=42", "feature-gates=InPlacePodVerticalScaling=false", "--cluster-domain=edge.local", "eviction-hard=memory.available<50Mi"}
+	s := mustConfigure(t, c)
+	if s.MaxPods != 42 || s.ClusterDomain != "edge.local" {
+		t.Errorf("got %d pods, domain %s", s.MaxPods, s.ClusterDomain)
+	}
+	if on, set := s.FeatureGates["WatchListClient"]; on || !set {
+		t.Errorf("a gate of the user's takes ours away: %v", s.FeatureGates)
+	}
+	if on, set := s.FeatureGates["InPlacePodVerticalScaling"]; on || !set {
+		t.Errorf("the user's gate is lost: %v", s.FeatureGates)
+	}
+	if want := map[string]string{"memory.available": "50Mi"}; !reflect.DeepEqual(s.EvictionHard, want) {
+		t.Errorf("evicts at %v", s.EvictionHard)
+	}
+}
+
+func TestWhatUpstreamRefuses(t *testing.T) {
+	for extra, want := range map[string]string{
+		"no-such-flag=1":            "no-such-flag",
+		"max-pods=many":             "max-pods",
+		"feature-gates=NoSuch=true": "NoSuch",
+		"max-pods=-1":               "maxPods",
+	} {
+		c := example()
+		c.Extra = []string{extra}
+		_, err := configure(c)
+		var told *fault.Fault
+		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &told) || !strings.Contains(told.Cure(), "kubelet-arg") {
+			t.Errorf("%s: got %v", extra, err)
+		}
+	}
+}
