@@ -12,6 +12,7 @@ import (
 	"k8s.io/kubernetes/pkg/kubelet/apis/config/validation"
 
 	"github.com/skerry-io/skerry/internal/component"
+	"github.com/skerry-io/skerry/internal/fault"
 )
 
 // healthz is where the kubelet tells that its sync loop works.
@@ -49,15 +50,20 @@ func configure(c Config) (*options.KubeletServer, error) {
 		return nil, err
 	}
 	if err := utilfeature.DefaultMutableFeatureGate.SetFromMap(config.FeatureGates); err != nil {
-		return nil, fmt.Errorf("the kubelet's feature gates: %w", err)
+		return nil, refused(err)
 	}
 	if err := options.ValidateKubeletFlags(flags); err != nil {
-		return nil, fmt.Errorf("the kubelet refuses its flags: %w", err)
+		return nil, refused(err)
 	}
 	if err := validation.ValidateKubeletConfiguration(config, utilfeature.DefaultFeatureGate); err != nil {
-		return nil, fmt.Errorf("the kubelet refuses its configuration: %w", err)
+		return nil, refused(err)
 	}
 	return &options.KubeletServer{KubeletFlags: *flags, KubeletConfiguration: *config}, nil
+}
+
+// refused blames the user's flags: without any, upstream takes what is made here.
+func refused(err error) error {
+	return fault.New("the kubelet refuses its configuration").Because(err).Fix("correct the entries under kubelet-arg")
 }
 
 func healthy(ctx context.Context) error {

@@ -2,6 +2,7 @@ package component
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -46,7 +47,7 @@ func (f Flags) Args() []string {
 func (f Flags) Parse(setting string, sets ...*pflag.FlagSet) error {
 	all := pflag.NewFlagSet(setting, pflag.ContinueOnError)
 	all.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
-	all.Usage = func() {} // --help would print hundreds of lines
+	all.SetOutput(io.Discard) // it would print deprecations and, for --help, hundreds of lines
 	for _, set := range sets {
 		all.AddFlagSet(set)
 	}
