@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strconv"
 
@@ -78,9 +80,6 @@ func (n *Node) announce(ledger *host.Ledger) error {
 		Bridge:          "cni0",
 		PodCgroup:       "/kubepods",
 	})
-	for _, dir := range []string{n.paths.ImagesDir(), n.paths.PodManifestsDir()} {
-		changes = append(changes, host.Dir{Path: dir})
-	}
 	if n.host.logind {
 		const dropIns = "/etc/systemd/logind.conf.d"
 		changes = append(changes, host.Dir{Path: dropIns}, host.File{Path: dropIns + "/99-kubelet.conf"})
@@ -90,7 +89,8 @@ func (n *Node) announce(ledger *host.Ledger) error {
 			return fmt.Errorf("prepare the host: %w", err)
 		}
 	}
-	return nil
+	// The directories that users drop files into are there from the start.
+	return errors.Join(os.MkdirAll(n.paths.ImagesDir(), 0o755), os.MkdirAll(n.paths.PodManifestsDir(), 0o755))
 }
 
 func (n *Node) cniDir() string { return filepath.Join(n.paths.AgentEtcDir(), "cni", "net.d") }

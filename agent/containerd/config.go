@@ -96,6 +96,9 @@ func runc(c Config, program string) table {
 		"runtime_type": "io.containerd.runc.v2",
 		"runtime_path": filepath.Join(c.Programs, "containerd-shim-runc-v2"),
 		"sandboxer":    "podsandbox",
-		"options":      table{"BinaryName": program, "SystemdCgroup": c.SystemdCgroup},
+		"options": table{
+			"BinaryName": program, "SystemdCgroup": c.SystemdCgroup,
+			"Root": filepath.Join(c.State, "runc"), // the default is shared with any other containerd
+		},
 	}
 }

@@ -141,8 +141,11 @@ func compose(env Env, cfg config.Server, ledger *host.Ledger, log *slog.Logger) 
 // makePlaces makes the directories that a reset takes away again as a whole.
 func makePlaces(cfg config.Server, ledger *host.Ledger) error {
 	p := cfg.Paths()
-	for _, dir := range []string{p.ServerDir(), p.AgentDir(), p.StorageDir()} {
-		if err := ledger.Apply(host.Dir{Path: dir, Tree: true}); err != nil {
+	if err := ledger.Apply(host.Dir{Path: p.DataDir(), Placed: true}); err != nil {
+		return err
+	}
+	for _, dir := range []string{p.ServerDir(), p.AgentDir(), p.StorageDir(), p.UnpackDir()} {
+		if err := ledger.Apply(host.Dir{Path: dir, Tree: true, Placed: true}); err != nil {
 			return err
 		}
 	}

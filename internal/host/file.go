@@ -166,6 +166,9 @@ type Dir struct {
 	Path string      `json:"path"`
 	Mode fs.FileMode `json:"mode,omitempty"` // 0755 when not set
 	Tree bool        `json:"tree,omitempty"`
+	// Placed says that the directory is ours even when it was there before the ledger: the launcher unpacks into the
+	// data directory, and users put image archives there before the first start.
+	Placed bool `json:"placed,omitempty"`
 }
 
 func (d Dir) kind() string { return "dir" }
@@ -175,7 +178,7 @@ func (d Dir) live() bool   { return false }
 func (d Dir) before(known json.RawMessage) (json.RawMessage, error) {
 	return beforePresence(known, func() (bool, error) {
 		_, err := os.Lstat(d.Path)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && d.Placed {
 			return false, nil
 		}
 		return err == nil, err
