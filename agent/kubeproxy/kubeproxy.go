@@ -2,13 +2,13 @@ package kubeproxy
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 
 	"github.com/spf13/pflag"
 	"k8s.io/kubernetes/cmd/kube-proxy/app"
 
 	"github.com/skerry-io/skerry/internal/component"
+	"github.com/skerry-io/skerry/internal/fault"
 )
 
 // Config is what kube-proxy needs to know.
@@ -25,6 +25,7 @@ type Config struct {
 func flags(c Config) component.Flags {
 	f := component.Flags{
 		"cluster-cidr":         component.List(c.PodCIDR),
+		"feature-gates":        "WatchListClient=false", // see the API server's flags: one process, one gate
 		"healthz-bind-address": "127.0.0.1:10256",
 		"hostname-override":    c.NodeName,
 		"kubeconfig":           c.Kubeconfig,
@@ -46,17 +47,9 @@ func flags(c Config) component.Flags {
 
 // Run runs kube-proxy until ctx ends. Its rules stay, so that services go on without it.
 func Run(ctx context.Context, c Config, ready func()) error {
-	o := app.NewOptions()
-	set := pflag.NewFlagSet("kube-proxy", pflag.ContinueOnError)
-	o.AddFlags(set)
-	if err := flags(c).Parse("kube-proxy-arg", set); err != nil {
+	o, err := configure(c)
+	if err != nil {
 		return err
-	}
-	if err := o.Complete(set); err != nil {
-		return fmt.Errorf("configure kube-proxy: %w", err)
-	}
-	if err := o.Validate(); err != nil {
-		return fmt.Errorf("kube-proxy refuses its flags: %w", err)
 	}
 	ready() // nothing waits for it: it works when it can
 	ended := make(chan error, 1)
@@ -67,4 +60,22 @@ func Run(ctx context.Context, c Config, ready func()) error {
 	case <-ctx.Done():
 		return nil // upstream's Run waits on for an error that no longer comes
 	}
+}
+
+// configure goes the way of kube-proxy's own command.
+func configure(c Config) (*app.Options, error) {
+	o := app.NewOptions()
+	set := pflag.NewFlagSet("kube-proxy", pflag.ContinueOnError)
+	o.AddFlags(set)
+	if err := flags(c).Parse("kube-proxy-arg", set); err != nil {
+		return nil, err
+	}
+	err := o.Complete(set)
+	if err == nil {
+		err = o.Validate()
+	}
+	if err != nil {
+		return nil, fault.New("kube-proxy refuses its flags").Because(err).Fix("correct the entries under kube-proxy-arg")
+	}
+	return o, nil
 }
