@@ -36,7 +36,7 @@ func Run(ctx context.Context, c Config, ready func()) error {
 		return err
 	}
 	if err := warnOfFirewall(ctx, c.PodCIDR, c.Log); err != nil {
-		return err
+		c.Log.Warn("other firewalls on this host could not be looked at", "err", err) // pods may run all the same
 	}
 	hasRange := func(node *core.Node) bool { return len(node.Spec.PodCIDRs) > 0 }
 	node, err := nodewatch.Until(ctx, c.Kubeconfig, c.NodeName, hasRange)
