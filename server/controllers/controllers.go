@@ -9,6 +9,7 @@ import (
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app/options"
 
 	"github.com/skerry-io/skerry/internal/component"
+	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/server/pki"
 )
 
@@ -19,6 +20,9 @@ type Config struct {
 	ServiceCIDR []netip.Prefix
 	Extra       []string // the user's flags
 }
+
+// setting is where the user's flags come from.
+const setting = "kube-controller-manager-arg"
 
 // flags are the command line of kube-controller-manager.
 func flags(c Config, p *pki.PKI) component.Flags {
@@ -52,18 +56,30 @@ func flags(c Config, p *pki.PKI) component.Flags {
 
 // Run runs the controllers until ctx ends.
 func Run(ctx context.Context, c Config, p *pki.PKI, ready func()) error {
-	o, err := options.NewKubeControllerManagerOptions()
+	o, err := configure(c, p)
 	if err != nil {
 		return err
 	}
-	known, off, aliases := app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases()
-	if err := flags(c, p).Parse("kube-controller-manager-arg", component.Named(o.Flags(known, off, aliases))...); err != nil {
-		return err
-	}
-	config, err := o.Config(ctx, known, off, aliases)
+	config, err := o.Config(ctx, app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases())
 	if err != nil {
 		return fmt.Errorf("configure the controllers: %w", err)
 	}
 	ready() // nothing waits for its loops: they work when they can
 	return app.Run(ctx, config.Complete())
+}
+
+// configure gives the options that the flags make.
+func configure(c Config, p *pki.PKI) (*options.KubeControllerManagerOptions, error) {
+	o, err := options.NewKubeControllerManagerOptions()
+	if err != nil {
+		return nil, err
+	}
+	known, off, aliases := app.KnownControllers(), app.ControllersDisabledByDefault(), app.ControllerAliases()
+	if err := flags(c, p).Parse(setting, component.Named(o.Flags(known, off, aliases))...); err != nil {
+		return nil, err
+	}
+	if err := o.Validate(known, off, aliases); err != nil {
+		return nil, fault.New("the controllers refuse their flags").Because(err).Fix("correct the entries under %s", setting)
+	}
+	return o, nil
 }

@@ -2,12 +2,12 @@ package scheduler
 
 import (
 	"context"
-	"fmt"
 
 	"k8s.io/kubernetes/cmd/kube-scheduler/app"
 	"k8s.io/kubernetes/cmd/kube-scheduler/app/options"
 
 	"github.com/skerry-io/skerry/internal/component"
+	"github.com/skerry-io/skerry/internal/fault"
 )
 
 // Config is what the scheduler needs to know.
@@ -15,6 +15,9 @@ type Config struct {
 	Kubeconfig string
 	Extra      []string // the user's flags
 }
+
+// setting is where the user's flags come from.
+const setting = "kube-scheduler-arg"
 
 // flags are the command line of kube-scheduler.
 func flags(c Config) component.Flags {
@@ -31,14 +34,23 @@ func flags(c Config) component.Flags {
 
 // Run schedules until ctx ends.
 func Run(ctx context.Context, c Config, ready func()) error {
-	o := options.NewOptions()
-	if err := flags(c).Parse("kube-scheduler-arg", component.Named(*o.Flags)...); err != nil {
+	o, err := configure(c)
+	if err != nil {
 		return err
 	}
 	config, scheduler, err := app.Setup(ctx, o)
 	if err != nil {
-		return fmt.Errorf("configure the scheduler: %w", err)
+		return fault.New("configure the scheduler").Because(err).Fix("correct the entries under %s, if there are any", setting)
 	}
 	ready() // nothing waits for it: it works when it can
 	return app.Run(ctx, config, scheduler)
+}
+
+// configure gives the options that the flags make.
+func configure(c Config) (*options.Options, error) {
+	o := options.NewOptions()
+	if err := flags(c).Parse(setting, component.Named(*o.Flags)...); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
