@@ -8,12 +8,14 @@ import (
 
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	aggregator "k8s.io/kube-aggregator/pkg/apiserver"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 
 	"github.com/skerry-io/skerry/internal/component"
+	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/server/pki"
 )
 
@@ -83,7 +85,8 @@ func (s *Server) options(ctx context.Context) (options.CompletedOptions, error) 
 		return completed, fmt.Errorf("complete the API server's options: %w", err)
 	}
 	if errs := completed.Validate(); len(errs) > 0 {
-		return completed, fmt.Errorf("the API server refuses its options: %w", utilerrors.NewAggregate(errs))
+		return completed, fault.New("the API server refuses its options").Because(utilerrors.NewAggregate(errs)).
+			Fix("correct the entries under kube-apiserver-arg")
 	}
 	return completed, nil
 }
@@ -123,6 +126,10 @@ func readyz(loopback *rest.Config) (func(context.Context) error, error) {
 
 func addFirstObjects(built *aggregator.APIAggregator, p *pki.PKI) error {
 	return built.GenericAPIServer.AddPostStartHook("skerry/first-objects", func(hook genericapiserver.PostStartHookContext) error {
-		return firstObjects(hook, hook.LoopbackClientConfig, p.ServerCA.Certificate)
+		client, err := kubernetes.NewForConfig(hook.LoopbackClientConfig)
+		if err != nil {
+			return err
+		}
+		return firstObjects(hook, client, p.ServerCA.Certificate)
 	})
 }

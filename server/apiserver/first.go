@@ -9,18 +9,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"github.com/skerry-io/skerry/internal/certs"
 )
 
 // firstObjects makes what the first pod in the namespace default needs. The controllers would make the same objects,
 // seconds later; until then the API refuses every pod.
-func firstObjects(ctx context.Context, loopback *rest.Config, serverCA *x509.Certificate) error {
-	client, err := kubernetes.NewForConfig(loopback)
-	if err != nil {
-		return err
-	}
+func firstObjects(ctx context.Context, client kubernetes.Interface, serverCA *x509.Certificate) error {
 	named := func(name string) meta.ObjectMeta { return meta.ObjectMeta{Name: name} }
 	ca := &core.ConfigMap{ObjectMeta: named("kube-root-ca.crt"), Data: map[string]string{"ca.crt": string(certs.EncodeCert(serverCA))}}
 	var once meta.CreateOptions
