@@ -221,7 +221,7 @@ func TestKilledRunIsTidied(t *testing.T) {
 	}
 	before := traces(t)
 	victim := exec.Command("/proc/self/exe", "-test.run=^TestKilledRunIsTidied$")
-	victim.Env = append(os.Environ(), "SKT_VICTIM=yes")
+	victim.Env = append(os.Environ(), "SKT_VICTIM=yes", "SKERRY_TEST_LOGS="+t.TempDir())
 	out, err := victim.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
