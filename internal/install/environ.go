@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
@@ -22,7 +23,7 @@ func mergeEnviron(text string, environ []string) (string, error) {
 			continue
 		}
 		if strings.ContainsAny(value, "\n\r\x00") {
-			return "", fault.New("%s has more than one line", name).Fix("put it into %s instead", "/etc/skerry/config.yaml")
+			return "", fault.New("%s has more than one line", name).Fix("put it into %s instead", config.DefaultConfigFile)
 		}
 		line := name + `="` + escaper().Replace(value) + `"`
 		if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+"=") }); i >= 0 {

@@ -55,6 +55,9 @@ func Exists() bool { return exists(LedgerPath) }
 // to out. The caller ends with Close or Remove.
 func Open(out io.Writer, log *slog.Logger) (*Installation, error) {
 	ledger, err := host.Open(LedgerPath, log)
+	if errors.Is(err, host.ErrRunning) {
+		return nil, fault.New("another installation is under way").Because(fmt.Errorf("%s: %w", LedgerPath, host.ErrRunning)).Fix("wait for its end")
+	}
 	if err != nil {
 		return nil, err
 	}

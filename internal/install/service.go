@@ -75,10 +75,11 @@ func reload(ctx context.Context, init host.Init) error {
 func (i *Installation) Stop(ctx context.Context) error {
 	var failed []error
 	for _, s := range i.services() {
-		switch s.Init {
-		case host.Systemd:
+		switch {
+		case !exists(s.Unit): // somebody removed it, and the init system would only complain
+		case s.Init == host.Systemd:
 			failed = append(failed, host.Command(ctx, "systemctl", "stop", s.Name+".service"))
-		case host.OpenRC:
+		case s.Init == host.OpenRC:
 			failed = append(failed, host.Command(ctx, "rc-service", "--ifstarted", s.Name, "stop"))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -146,6 +147,26 @@ func (h host) systemctl() []string {
 	}
 	h.Write(systemctlLog, nil)
 	return strings.Split(strings.TrimSpace(string(text)), "\n")
+}
+
+// fetcher is what this machine has to download with, or the test is skipped.
+func fetcher(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"curl", "wget"} {
+		if _, err := exec.LookPath(name); err == nil {
+			return name
+		}
+	}
+	t.Skip("neither curl nor wget is here to download with")
+	return ""
+}
+
+// needs skips a test on a machine without the program.
+func needs(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skipf("no %s here", name)
+	}
 }
 
 // real is the program under test, or the test is skipped.

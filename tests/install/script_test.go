@@ -10,10 +10,12 @@ import (
 
 // TestScriptInstalls: the program is fetched, checked, put in its place, and called.
 func TestScriptInstalls(t *testing.T) {
+	_ = fetcher(t)
 	h := newHost(t, false)
 	h.serve([]byte(standIn))
 	for _, shell := range []string{"dash", "busybox sh", "bash --posix"} {
 		t.Run(shell, func(t *testing.T) {
+			needs(t, strings.Fields(shell)[0])
 			h.must("rm", "-f", binary)
 			out, err := h.try(download(), "sh", "-c", shell+" -s -- --skip-start <"+script)
 			if err != nil || !strings.Contains(out, "called: install --bin-dir /usr/local/bin --skip-start") {
@@ -25,6 +27,7 @@ func TestScriptInstalls(t *testing.T) {
 		})
 	}
 	t.Run("another directory, with wget", func(t *testing.T) {
+		needs(t, "wget")
 		tools(h, "wget")
 		out, err := h.try(download("INSTALL_SKERRY_BIN_DIR=/opt/bin", "PATH=/opt/tools"), "/bin/sh", script)
 		if err != nil || !strings.Contains(out, "called: install --bin-dir /opt/bin") {
@@ -42,6 +45,7 @@ func tools(h host, more ...string) {
 
 // TestScriptRefuses: what is wrong with a release or a host is said, and nothing changes.
 func TestScriptRefuses(t *testing.T) {
+	_ = fetcher(t)
 	h := newHost(t, false)
 	h.program(binary, "#!/bin/sh\necho old\n")
 	program := []byte(standIn)
