@@ -27,8 +27,9 @@ type Node struct {
 	id       *identity.Node
 	host     facts
 
-	registries registries.Config
-	log        *slog.Logger
+	registries  registries.Config
+	controllers <-chan struct{} // closes when controllers in this process are built; nil without them
+	log         *slog.Logger
 }
 
 // Needs is what a node must be told besides its settings.
@@ -39,11 +40,13 @@ type Needs struct {
 	Programs string                     // directory of the helper programs: shim, runc, CNI plugins
 	Ledger   *host.Ledger
 	Log      *slog.Logger
+	// Controllers closes when Kubernetes' controllers are built, where they run in the same process.
+	Controllers <-chan struct{}
 }
 
 // New looks at the host and writes into the ledger what the node is going to do to it.
 func New(c config.Node, n Needs) (*Node, error) {
-	node := &Node{config: c, paths: c.Paths(), server: n.Server, ips: n.IPs, programs: n.Programs, log: n.Log}
+	node := &Node{config: c, paths: c.Paths(), server: n.Server, ips: n.IPs, programs: n.Programs, log: n.Log, controllers: n.Controllers}
 	var err error
 	if node.host, err = look(n.Log); err != nil {
 		return nil, err

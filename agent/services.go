@@ -77,6 +77,7 @@ func (n *Node) kubelet(ctx context.Context, ready func()) error {
 		KeepOOMScore:  n.host.keepOOMScore,
 		ProtectKernel: n.config.ProtectKernelDefaults,
 		Extra:         n.config.KubeletArg,
+		Controllers:   n.controllers,
 	}, ready)
 }
 

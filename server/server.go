@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/fault"
@@ -30,11 +31,15 @@ type Server struct {
 	token     wire.Token
 	serving   tls.Certificate
 	log       *slog.Logger
+
+	assembled chan struct{} // closed by built, when every controller is
+	built     func()
 }
 
 // New opens or makes what a server keeps: authorities, certificates, token, kubeconfigs. nodeIPs are this machine's.
 func New(c config.Server, nodeIPs []netip.Addr, log *slog.Logger) (*Server, error) {
-	s := &Server{config: c, paths: c.Paths(), advertise: c.AdvertiseAddress, log: log}
+	s := &Server{config: c, paths: c.Paths(), advertise: c.AdvertiseAddress, log: log, assembled: make(chan struct{})}
+	s.built = sync.OnceFunc(func() { close(s.assembled) })
 	if !s.advertise.IsValid() {
 		s.advertise = nodeIPs[0]
 	}
@@ -61,6 +66,9 @@ func (s *Server) URL() string {
 
 // Token lets a node join.
 func (s *Server) Token() (wire.Token, error) { return s.token, nil }
+
+// Controllers closes when every controller is built: from then on none of them sets Kubernetes' package variables.
+func (s *Server) Controllers() <-chan struct{} { return s.assembled }
 
 // names are what the serving certificate is good for.
 func (s *Server) names(nodeIPs []netip.Addr) (pki.Names, error) {

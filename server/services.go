@@ -76,7 +76,10 @@ func (s *Server) controllers(ctx context.Context, ready func()) error {
 		PodCIDR:     s.config.ClusterCIDR,
 		ServiceCIDR: s.config.ServiceCIDR,
 		Extra:       s.config.KubeControllerManagerArg,
-	}, s.pki, ready)
+	}, s.pki, func() {
+		s.built()
+		ready()
+	})
 }
 
 func (s *Server) scheduler(ctx context.Context, ready func()) error {

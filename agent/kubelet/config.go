@@ -32,6 +32,8 @@ type Config struct {
 	KeepOOMScore  bool // this process may not lower an OOM score
 	ProtectKernel bool
 	Extra         []string // the user's flags
+	// Controllers closes when controllers in the same process are built; nil where there are none.
+	Controllers <-chan struct{}
 }
 
 // How long a shutdown of the host waits for pods, and how much of it belongs to critical ones.

@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -19,7 +20,7 @@ import (
 const healthz = "http://127.0.0.1:10248/healthz"
 
 // Run runs the kubelet until ctx ends. Pods go on without it.
-func Run(ctx context.Context, c Config, ready func()) error {
+func Run(ctx context.Context, c Config, ready func()) (err error) {
 	server, err := configure(c)
 	if err != nil {
 		return err
@@ -28,6 +29,17 @@ func Run(ctx context.Context, c Config, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("prepare the kubelet: %w", err)
 	}
+	plugin, err := replaceCSI(deps.VolumePlugins)
+	if err != nil {
+		return err
+	}
+	repaired := make(chan error, 1)
+	ctx, stop := context.WithCancel(ctx)
+	defer func() {
+		stop()
+		err = errors.Join(err, <-repaired)
+	}()
+	go func() { repaired <- plugin.again(ctx, c.Controllers) }()
 	return component.Run(ctx, ready, healthy, func(ctx context.Context) error {
 		return app.Run(ctx, server, deps, utilfeature.DefaultFeatureGate)
 	})

@@ -103,6 +103,9 @@ func live(ctx context.Context, group *run.Group, hold *skerrylog.Hold, log *slog
 
 // compose prepares both halves and puts their tables together.
 func compose(env Env, cfg config.Server, ledger *host.Ledger, log *slog.Logger) ([]run.Service, error) {
+	if err := portsFree(cfg); err != nil {
+		return nil, err
+	}
 	if err := makePlaces(cfg, ledger); err != nil {
 		return nil, err
 	}
@@ -131,11 +134,20 @@ func compose(env Env, cfg config.Server, ledger *host.Ledger, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	node, err := agent.New(cfg.Node, agent.Needs{Server: control.URL(), Token: control.Token, IPs: ips, Programs: programs, Ledger: ledger, Log: log})
+	node, err := agent.New(cfg.Node, agent.Needs{Server: control.URL(), Token: control.Token, IPs: ips, Programs: programs, Ledger: ledger, Log: log,
+		Controllers: control.Controllers()})
 	if err != nil {
 		return nil, err
 	}
 	return append(services, node.Services()...), nil
+}
+
+// portsFree looks before anything is touched.
+func portsFree(cfg config.Server) error {
+	if err := host.PortFree(netip.AddrPortFrom(cfg.BindAddress, uint16(cfg.HTTPSListenPort))); err != nil || cfg.DisableAgent {
+		return err
+	}
+	return agent.PortsFree(cfg.Node)
 }
 
 // makePlaces makes the directories that a reset takes away again as a whole.

@@ -64,7 +64,7 @@ func Run(ctx context.Context, c Config, p *pki.PKI, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("configure the controllers: %w", err)
 	}
-	ready() // nothing waits for its loops: they work when they can
+	whenBuilt(config.Kubeconfig, ready)
 	return app.Run(ctx, config.Complete())
 }
 

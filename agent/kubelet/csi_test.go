@@ -1,0 +1,79 @@
+package kubelet
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"k8s.io/kubernetes/pkg/volume"
+	"k8s.io/kubernetes/pkg/volume/csi"
+)
+
+// fakeCSI counts how often it is initialized and reports as the real one does.
+type fakeCSI struct {
+	csiVolumePlugin
+	inits int
+}
+
+func (*fakeCSI) GetPluginName() string { return csi.CSIPluginName }
+
+func (f *fakeCSI) Init(host volume.VolumeHost) error {
+	f.inits++
+	kubelet := host.(volume.KubeletVolumeHost)
+	kubelet.SetKubeletError(errors.New("not yet initialized"))
+	kubelet.SetKubeletError(nil)
+	return nil
+}
+
+// fakeHost notes what a plugin reports.
+type fakeHost struct {
+	volume.VolumeHost
+	volume.KubeletVolumeHost
+	reports []error
+}
+
+func (h *fakeHost) SetKubeletError(err error) { h.reports = append(h.reports, err) }
+
+func TestTheCSIPluginHasTheLastWord(t *testing.T) {
+	plugin := &fakeCSI{}
+	plugins := []volume.VolumePlugin{plugin}
+	word, err := replaceCSI(plugins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := &fakeHost{}
+	if err := plugins[0].Init(host); err != nil {
+		t.Fatal(err)
+	}
+	host.reports = nil
+	built := make(chan struct{})
+	close(built)
+	if err := word.again(t.Context(), built); err != nil {
+		t.Fatal(err)
+	}
+	if plugin.inits != 2 {
+		t.Errorf("initialized %d times", plugin.inits)
+	}
+	if len(host.reports) != 1 || host.reports[0] != nil {
+		t.Errorf("a node that is Ready heard %v", host.reports)
+	}
+}
+
+func TestWithoutControllersThePluginIsLeftAlone(t *testing.T) {
+	plugin := &fakeCSI{}
+	word, err := replaceCSI([]volume.VolumePlugin{plugin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := word.again(ctx, nil); err != nil || plugin.inits != 0 {
+		t.Errorf("%v, initialized %d times", err, plugin.inits)
+	}
+}
+
+func TestTheRealPluginCanBeReplaced(t *testing.T) {
+	if _, err := replaceCSI(csi.ProbeVolumePlugins()); err != nil {
+		t.Error(err)
+	}
+}
