@@ -11,6 +11,8 @@ import (
 	"github.com/k3s-io/kine/pkg/server"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
+
+	"github.com/skerry-io/skerry/internal/fault"
 )
 
 const (
@@ -19,6 +21,8 @@ const (
 	notifyInterval = 5 * time.Second
 	// maxRequest is etcd's request limit with room for the gRPC frame, in bytes.
 	maxRequest = 2 << 20
+	// longestSocket is how many characters the kernel takes for a unix socket's path.
+	longestSocket = 107
 	// stopPatience is how long open watches may delay the end of Serve.
 	stopPatience = time.Second
 )
@@ -30,6 +34,10 @@ func Serve(ctx context.Context, store Store, socket string, ready func()) error 
 		return fmt.Errorf("clear the datastore socket: %w", err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", socket)
+	if err != nil && len(socket) > longestSocket {
+		return fault.New("listen on the datastore socket %s", socket).Because(err).
+			Fix("choose a shorter data-dir: the socket's path has %d characters, and the kernel takes %d", len(socket), longestSocket)
+	}
 	if err != nil {
 		return fmt.Errorf("listen for the API server: %w", err)
 	}

@@ -3,17 +3,19 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/k3s-io/kine/pkg/drivers"
 	"github.com/k3s-io/kine/pkg/drivers/generic"
 	kine "github.com/k3s-io/kine/pkg/drivers/sqlite"
+	_ "modernc.org/sqlite" // registers itself with database/sql
 
 	"github.com/skerry-io/skerry/datastore"
 	"github.com/skerry-io/skerry/internal/fault"
@@ -26,19 +28,42 @@ const file = "state.db"
 // start-up VACUUM would rewrite the whole file at every boot.
 const settings = "_journal_mode=WAL&_busy_timeout=30000&_synchronous=FULL&_txlock=immediate&_kine_disable_startup_vacuum=true"
 
-// Open opens or creates the database in dir. The returned function waits until the engine has let go of the file; call
-// it after ctx has ended.
+// Open opens or creates the database in dir. The returned function closes it and waits until the engine has let go of
+// the file; call it once nothing uses the store any more.
 func Open(ctx context.Context, dir string) (datastore.Store, func(), error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, nil, fault.New("create the database directory").Because(err)
+		return nil, nil, fault.New("create the database directory").Because(err).Fix("make %s a directory on a disk that can be written", dir)
 	}
 	path := filepath.Join(dir, file)
 	if err := check(path); err != nil {
 		return nil, nil, err
 	}
+	if err := prepare(ctx, path); err != nil {
+		return nil, nil, unusable(path, err)
+	}
+	// The engine closes its file when its context ends, which must not be while requests are still being answered.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(ctx, end)
 	var running sync.WaitGroup
-	backend, _, err := kine.NewVariant(ctx, &running, "sqlite3", &drivers.Config{
-		DataSourceName: path + "?" + settings,
+	letGo := func() {
+		end()
+		running.Wait()
+	}
+	store, _, err := engine(life, &running, path)
+	if err == nil && !unhook() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		letGo()
+		return nil, nil, unusable(path, err)
+	}
+	return store, letGo, nil
+}
+
+// engine is kine's, with the database it works on.
+func engine(ctx context.Context, running *sync.WaitGroup, path string) (datastore.Store, *generic.Generic, error) {
+	return kine.NewVariant(ctx, running, "sqlite3", &drivers.Config{
+		DataSourceName: escape(path) + "?" + settings,
 		// One connection writes at a time anyway; a few more let reads go on beside it.
 		ConnectionPoolConfig: generic.ConnectionPoolConfig{MaxIdle: 2, MaxOpen: 4},
 		CompactInterval:      5 * time.Minute,
@@ -47,12 +72,38 @@ func Open(ctx context.Context, dir string) (datastore.Store, func(), error) {
 		CompactBatchSize:     1000,
 		PollBatchSize:        500,
 	})
-	if err != nil {
-		return nil, nil, fault.New("open the database %s", path).Because(err).
-			Fix("check that the disk is not full or read-only; a damaged file can be moved aside, which starts an empty cluster")
-	}
-	return backend, running.Wait, nil
 }
+
+// escape makes a path part of a URI, where these letters would mean something.
+func escape(path string) string {
+	return strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(path)
+}
+
+func unusable(path string, err error) error {
+	return fault.New("open the database %s", path).Because(err).
+		Fix("check that the disk is not full or read-only; a damaged file can be moved aside, which starts an empty cluster")
+}
+
+// prepare opens the file as the engine will, and says at once what is wrong: kine tries for five minutes before it
+// says that it cannot.
+func prepare(ctx context.Context, path string) (err error) {
+	db, err := sql.Open("sqlite", "file:"+escape(path)+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for _, statement := range []string{"PRAGMA journal_mode=WAL", oldTable, "BEGIN IMMEDIATE; ROLLBACK"} {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oldTable stands for the table of kine's ancestors: it has one row, and nothing to take over. Without it kine asks how
+// many rows its new table has and never reads the answer, so that one connection reads for ever and the WAL can neither
+// be checkpointed nor end.
+const oldTable = "CREATE VIEW IF NOT EXISTS key_value AS SELECT NULL AS id, NULL AS name, NULL AS value, NULL AS ttl"
 
 // check refuses a file that is not a database, before SQLite would write beside it.
 func check(path string) error {
@@ -62,7 +113,7 @@ func check(path string) error {
 		return nil
 	}
 	if err != nil {
-		return fault.New("open the database %s", path).Because(err).Fix("run as root")
+		return unusable(path, err)
 	}
 	defer f.Close()
 	head := make([]byte, len(magic))
@@ -70,7 +121,7 @@ func check(path string) error {
 	case n == 0 && errors.Is(err, io.EOF):
 		return nil // created, but the power went before the first page was written
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("read the database: %w", err)
+		return unusable(path, err)
 	case !bytes.Equal(head, magic):
 		return fault.New("%s is not a SQLite database", path).
 			Fix("move it aside to start an empty cluster, or put the right file back")
