@@ -105,10 +105,16 @@ place() {
 	as_root mkdir -p "$bin_dir"
 	new=$bin_dir/.skerry.new.$$
 	if ! { as_root cp "$1" "$new" && as_root chmod 0755 "$new" && as_root chown 0:0 "$new" && as_root mv -f "$new" "$bin_dir/skerry"; }; then
-		as_root rm -f "$new"
 		die "cannot put the program into $bin_dir: is there space, and may it be written?"
 	fi
+	new=
 	say "put the program into $bin_dir/skerry"
+}
+
+# cleanup removes what is half done.
+cleanup() {
+	[ -z "$work" ] || rm -rf "$work"
+	[ -z "$new" ] || as_root rm -f "$new"
 }
 
 # Everything runs from here, in the last line, so that half a script does nothing.
@@ -119,16 +125,17 @@ main() {
 	[ "$(uname -s)" = Linux ] || die "Skerry runs on Linux, this is $(uname -s)"
 	[ "$(id -u)" = 0 ] || have sudo || die "run this as root; there is no sudo"
 	artifact=skerry-$(architecture)
+	work='' new=''
+	trap cleanup EXIT
+	trap 'exit 130' HUP INT TERM
 	if [ "${INSTALL_SKERRY_SKIP_DOWNLOAD:-}" = true ]; then
 		find_local
 	else
 		work=$(mktemp -d)
-		trap 'rm -rf "$work"' EXIT
-		trap 'exit 130' HUP INT TERM
 		download
-		rm -rf "$work"
-		trap - EXIT HUP INT TERM
 	fi
+	cleanup
+	trap - EXIT HUP INT TERM
 	if [ "$(id -u)" = 0 ]; then
 		exec "$bin_dir/skerry" install --bin-dir "$bin_dir" "$@" </dev/null
 	fi

@@ -77,6 +77,20 @@ func TestScriptRefuses(t *testing.T) {
 		tools(h)
 		host{Host: h.Host, t: t}.fails([]string{"PATH=/opt/tools"}, []string{"curl", "wget"}, "/bin/sh", script)
 	})
+	t.Run("neither root nor sudo", func(t *testing.T) {
+		tools(h)
+		h.must("cp", script, "/opt/install.sh")
+		host{Host: h.Host, t: t}.fails([]string{"PATH=/opt/tools"}, []string{"as root"}, "/usr/bin/setpriv", "--reuid=65534", "--clear-groups", "/bin/sh", "/opt/install.sh")
+	})
+	t.Run("no space", func(t *testing.T) {
+		h.must("sh", "-c", "mkdir /opt/small && mount -t tmpfs -o size=64k small /opt/small && echo old >/opt/small/skerry")
+		large := serve("large", func(w http.ResponseWriter) { _, _ = w.Write(program) })
+		program = append(program, bytes.Repeat([]byte("#\n"), 100_000)...)
+		host{Host: h.Host, t: t}.fails([]string{large, "INSTALL_SKERRY_BIN_DIR=/opt/small"}, []string{"is there space"}, "sh", script)
+		if left := h.must("ls", "-A", "/opt/small"); left != "skerry\n" {
+			t.Errorf("/opt/small holds %q", left)
+		}
+	})
 	t.Run("another kind of machine", func(t *testing.T) {
 		tools(h)
 		h.must("rm", "/opt/tools/uname")
