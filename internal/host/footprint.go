@@ -37,6 +37,7 @@ func Footprint(l Layout) []Change {
 		Mounts{Under: l.ContainerdRoot},
 		Mounts{Under: l.ContainerdState},
 		Cgroup{Path: l.PodCgroup},
+		Cgroup{Path: l.PodCgroup + ".slice"}, // its name where systemd owns the tree
 		Processes{Programs: l.Programs, Runtime: l.ContainerdState},
 	}
 }

@@ -31,7 +31,7 @@ func PortFree(addr netip.AddrPort) error {
 	}
 	holder := PortHolder(addr.Port())
 	if holder == "" {
-		return f.Fix("another program holds the port: ss -ltnp 'sport = :%d'", addr.Port())
+		return f.Fix("another program holds the port (ss -ltnp 'sport = :%d' may name it); stop it or choose another port", addr.Port())
 	}
 	return f.Fix("%s holds the port; stop it or choose another port", holder)
 }

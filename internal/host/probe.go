@@ -147,7 +147,7 @@ func enterThrowAway() error {
 // ErrNoNamespace says that a namespace could not be made.
 var ErrNoNamespace = errors.New("no namespace of its own")
 
-// ReadOnly says whether the file system of path refuses writes, and how many bytes and files are free there for root.
+// ReadOnly says whether the file system of path refuses writes, and how many bytes are free there.
 // A path that is not there yet is judged by its nearest parent.
 func ReadOnly(path string) (readOnly bool, bytes uint64, err error) {
 	for {

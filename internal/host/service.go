@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 )
 
@@ -40,6 +41,9 @@ func (s Service) before(known json.RawMessage) (json.RawMessage, error) {
 }
 
 func (s Service) undo(ctx context.Context, _ json.RawMessage) (string, error) {
+	if _, err := os.Stat(s.Unit); errors.Is(err, os.ErrNotExist) {
+		return "", nil // somebody removed the unit: there is nothing left to disable
+	}
 	switch s.Init {
 	case Systemd:
 		return "", Command(ctx, "systemctl", "disable", "--now", s.Name+".service")
