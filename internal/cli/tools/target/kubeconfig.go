@@ -14,8 +14,8 @@ import (
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
-// Kubeconfig gives the file that kubectl shall use, or "" when it finds its own: the user named one, has one at home,
-// or the command needs none. args are the words after kubectl.
+// Kubeconfig gives the file that kubectl shall use, or "" when it finds its own: the user named one, or may not read this
+// node's and has one at home, or the command needs none. args are the words after kubectl.
 func Kubeconfig(getenv func(string) string, args []string) (string, error) {
 	return kubeconfig(getenv, args, config.DefaultKubeconfig)
 }
@@ -29,16 +29,18 @@ func kubeconfig(getenv func(string) string, args []string, fallback string) (str
 	case getenv("KUBECONFIG") != "":
 		return "", checkList(filepath.SplitList(getenv("KUBECONFIG")), needed)
 	}
+	// On a node, its own cluster is meant; the file at home may be for any other.
+	if file, err := os.Open(fallback); err == nil {
+		_ = file.Close()
+		return fallback, check(fallback, needed)
+	}
 	if home := getenv("HOME"); home != "" {
 		own := filepath.Join(home, ".kube", "config")
 		if _, err := os.Stat(own); err == nil {
 			return "", check(own, needed)
 		}
 	}
-	if err := check(fallback, needed); err != nil {
-		return "", err
-	}
-	return fallback, nil
+	return fallback, check(fallback, needed)
 }
 
 // checkList wants every file that is there to be usable, and one to be there.

@@ -53,7 +53,8 @@ func TestKubeconfigChoice(t *testing.T) {
 		ours  bool
 	}{
 		"nobody says":        {files: []string{"skerry.yaml"}, args: []string{"get", "pods"}, ours: true},
-		"one at home":        {files: []string{"skerry.yaml", "home/.kube/config"}, args: []string{"get", "pods"}},
+		"one at home":        {files: []string{"home/.kube/config"}, args: []string{"get", "pods"}},
+		"both":               {files: []string{"skerry.yaml", "home/.kube/config"}, args: []string{"get", "pods"}, ours: true},
 		"a variable":         {files: []string{"skerry.yaml", "other"}, env: "other", args: []string{"get", "pods"}},
 		"a flag":             {files: []string{"skerry.yaml", "other"}, args: []string{"get", "pods", "--kubeconfig", "other"}},
 		"a flag with =":      {files: []string{"other"}, args: []string{"--kubeconfig=other", "get", "pods"}},
