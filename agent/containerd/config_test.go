@@ -98,7 +98,7 @@ func TestRuntimes(t *testing.T) {
 	runtimes := at(t, cri, "containerd", "runtimes")
 	for name, program := range map[string]string{"runc": "/data/bin/runc", "crun": "/usr/bin/crun"} {
 		want := table{"runtime_type": "io.containerd.runc.v2", "runtime_path": "/data/bin/containerd-shim-runc-v2", "sandboxer": "podsandbox",
-			"options": table{"BinaryName": program, "SystemdCgroup": true}}
+			"options": table{"BinaryName": program, "SystemdCgroup": true, "Root": "/run/skerry/containerd/runc"}}
 		if got := at(t, runtimes, name); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %v", name, got)
 		}

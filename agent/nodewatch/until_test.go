@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,10 +31,11 @@ func hasRange(n *core.Node) bool { return len(n.Spec.PodCIDRs) > 0 }
 // api is a client whose lists give what is in nodes, and whose watches are those in watches, one after the other.
 type api struct {
 	*fake.Clientset
+
+	mu      sync.Mutex // guards what follows
 	nodes   []core.Node
 	listErr error
 	watches []watch.Interface
-	lists   int
 }
 
 func newAPI(nodes ...*core.Node) *api {
@@ -41,10 +44,13 @@ func newAPI(nodes ...*core.Node) *api {
 		a.nodes = append(a.nodes, *n)
 	}
 	a.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
-		a.lists++
-		return true, &core.NodeList{Items: a.nodes}, a.listErr
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return true, &core.NodeList{Items: slices.Clone(a.nodes)}, a.listErr
 	})
 	a.PrependWatchReactor("nodes", func(clienttesting.Action) (bool, watch.Interface, error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
 		if len(a.watches) == 0 {
 			return true, nil, errors.New("no watch today")
 		}
@@ -53,6 +59,15 @@ func newAPI(nodes ...*core.Node) *api {
 		return true, next, nil
 	})
 	return a
+}
+
+// later changes the API when it was asked once.
+func (a *api) later(change func()) {
+	time.AfterFunc(retry/2, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		change()
+	})
 }
 
 func TestUntilFindsTheNode(t *testing.T) {
@@ -80,13 +95,13 @@ func TestUntilFindsTheNode(t *testing.T) {
 		},
 		"after no watch could be had": func() *api {
 			a := newAPI(node("pi", false))
-			time.AfterFunc(retry/2, func() { a.nodes[0].Spec.PodCIDRs = []string{"10.42.0.0/24"} })
+			a.later(func() { a.nodes[0] = *node("pi", true) })
 			return a
 		},
 		"after no list could be had": func() *api {
 			a := newAPI(node("pi", true))
 			a.listErr = errors.New("forbidden: the node authorizer does not know the node yet")
-			time.AfterFunc(retry/2, func() { a.listErr = nil })
+			a.later(func() { a.listErr = nil })
 			return a
 		},
 	} {

@@ -72,6 +72,7 @@ func follow(t *testing.T, d *Display, out *bytes.Buffer) (before, after string) 
 			d.Follow(t.Context(), &group, time.Now(), log, func() { ups++ })
 		}()
 		time.Sleep(1700 * time.Millisecond)
+		synctest.Wait()
 		before = out.String()
 		group.set(in("port", run.Ready), in("apiserver", run.Ready), in("kubelet", run.Ready))
 		<-ended
