@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/serve"
 )
 
 // Identity is what the endpoint needs of the node's certificates.
@@ -82,21 +83,7 @@ func (e *Endpoint) Run(ctx context.Context, ready func()) error {
 			ClientCAs:    e.id.ClientCA(),
 		},
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.ServeTLS(listener, "", "") }()
-	ready()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
-	defer cancel()
-	if srv.Shutdown(late) != nil {
-		_ = srv.Close() // watches never end on their own
-	}
-	<-ended
-	return nil
+	return serve.TLS(ctx, srv, listener, stopPatience, ready)
 }
 
 func (e *Endpoint) listen(ctx context.Context) (net.Listener, error) {

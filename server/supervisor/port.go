@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/serve"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -84,23 +85,7 @@ func (p *Port) Run(ctx context.Context, ready func()) error {
 		MaxUploadBufferPerConnection: 25600 << 10, IdleTimeout: 90 * time.Second}); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.ServeTLS(listener, "", "") }()
-	ready()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
-	defer cancel()
-	if srv.Shutdown(late) != nil {
-		_ = srv.Close() // watches never end on their own
-	}
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return serve.TLS(ctx, srv, listener, stopPatience, ready)
 }
 
 func portFault(address string, err error) error {
