@@ -60,7 +60,7 @@ func propagation(Options) Result {
 		return untried(err)
 	}
 	if !shared {
-		return warn("/ is private: volumes with mountPropagation will not work").fix("mount --make-rshared / (in a container: start it with rshared)")
+		return fail("/ is private: a node does not start, as volumes could not reach pods").fix("mount --make-rshared / (in a container: start it with rshared)")
 	}
 	return ok("/ is shared")
 }
