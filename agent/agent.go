@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/skerry-io/skerry/agent/identity"
+	"github.com/skerry-io/skerry/agent/network"
 	"github.com/skerry-io/skerry/agent/registries"
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/host"
@@ -80,7 +81,7 @@ func (n *Node) announce(ledger *host.Ledger) error {
 		KubeletRoot:     n.paths.KubeletRoot(),
 		ContainerdRoot:  n.paths.ContainerdRoot(),
 		ContainerdState: n.paths.ContainerdState(),
-		Bridge:          "cni0",
+		Bridge:          network.Bridge,
 		PodCgroup:       "/kubepods",
 	})
 	if n.host.logind {

@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"log/slog"
+	"net/netip"
 	"os"
 
 	"github.com/skerry-io/skerry/internal/fault"
@@ -65,8 +66,24 @@ func resolvConf(configured string) (path string, found bool) {
 	if err != nil {
 		return "", false
 	}
-	if bytes.Contains(text, []byte("nameserver 127.0.0.53")) && exists(upstream) {
+	if onlyLoopback(text) && exists(upstream) {
 		return upstream, true
 	}
 	return stub, true
+}
+
+// onlyLoopback says that every nameserver of a resolv.conf listens on the host's loopback.
+func onlyLoopback(text []byte) bool {
+	found := false
+	for line := range bytes.Lines(text) {
+		words := bytes.Fields(line)
+		if len(words) < 2 || string(words[0]) != "nameserver" {
+			continue
+		}
+		if ip, err := netip.ParseAddr(string(words[1])); err != nil || !ip.IsLoopback() {
+			return false
+		}
+		found = true
+	}
+	return found
 }

@@ -43,11 +43,8 @@ func New(c config.Server, nodeIPs []netip.Addr, log *slog.Logger) (*Server, erro
 	if !s.advertise.IsValid() {
 		s.advertise = nodeIPs[0]
 	}
-	names, err := s.names(nodeIPs)
-	if err != nil {
-		return nil, err
-	}
-	if s.pki, err = pki.Open(s.paths.TLSDir(), names, log); err != nil {
+	var err error
+	if s.pki, err = pki.Open(s.paths.TLSDir(), s.names(nodeIPs), log); err != nil {
 		return nil, err
 	}
 	if s.token, err = token.Open(s.paths.TokenFile(), c.Token.Reveal(), s.pki.ServerCA.Certificate); err != nil {
@@ -71,7 +68,7 @@ func (s *Server) Token() (wire.Token, error) { return s.token, nil }
 func (s *Server) Controllers() <-chan struct{} { return s.assembled }
 
 // names are what the serving certificate is good for.
-func (s *Server) names(nodeIPs []netip.Addr) (pki.Names, error) {
+func (s *Server) names(nodeIPs []netip.Addr) pki.Names {
 	n := pki.Names{
 		DNS: []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + s.config.ClusterDomain,
 			"localhost", s.config.NodeName},
@@ -89,7 +86,7 @@ func (s *Server) names(nodeIPs []netip.Addr) (pki.Names, error) {
 		}
 	}
 	n.DNS, n.IPs = unique(n.DNS), unique(n.IPs)
-	return n, nil
+	return n
 }
 
 func unique[T comparable](list []T) []T {

@@ -256,7 +256,7 @@ func (d daemon) bad(t *testing.T, c Config) {
 	}
 	d.collect(t)
 	for _, name := range d.names(t) {
-		if !slices.Contains(before, name) && !strings.Contains(name, "good") && !strings.HasPrefix(name, "sha256:") || strings.Contains(name, "bad") {
+		if !slices.Contains(before, name) && !strings.Contains(name, "good") && !strings.HasPrefix(name, "sha256:") || strings.HasPrefix(name, "bad:") {
 			t.Errorf("%s is left", name)
 		}
 	}

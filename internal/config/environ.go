@@ -32,18 +32,21 @@ func foreignVariable(name string) bool {
 	return name == "SKERRY_PORT" || strings.HasPrefix(name, "SKERRY_PORT_") || strings.HasPrefix(name, "SKERRY_SERVICE_")
 }
 
+// unknownVariable reports a variable that was meant for this program. The prefix alone does not say so: scripts around
+// Skerry have variables of their own, such as SKERRY_BIN, and hand them down to all they start.
 func unknownVariable(t table, name string, problems *fault.Problems) {
 	if t.skipUnknown {
 		return
 	}
-	p := problems.Add("", "unknown variable").At("$" + name)
 	if owner, ok := known()[name]; ok {
-		p.Fix("it is a setting of `skerry %s`; unset it here", owner)
+		problems.Add("", "unknown variable").At("$"+name).Fix("it is a setting of `skerry %s`; unset it here", owner)
 		return
 	}
-	if near := Nearest(name, t.variables()); near != "" {
-		p.Fix("did you mean %s?", near)
-		return
+	var words []string
+	for _, variable := range t.variables() {
+		words = append(words, strings.TrimPrefix(variable, EnvPrefix))
 	}
-	p.Fix("unset it; docs/config.md lists the variables")
+	if near := Nearest(strings.TrimPrefix(name, EnvPrefix), words); near != "" {
+		problems.Add("", "unknown variable").At("$"+name).Fix("did you mean %s?", EnvPrefix+near)
+	}
 }
