@@ -87,9 +87,9 @@ func TestBadInput(t *testing.T) {
 			n.forget(t)
 		})
 	}
-	t.Run("check-config says the same", func(t *testing.T) {
+	t.Run("config check says the same", func(t *testing.T) {
 		n.host.Write(configFile, []byte("tls-sans: [a.example]\n"))
-		n.refuses(t, []string{"skerry", "check-config"}, []string{`config\.yaml:1: unknown key "tls-sans"`})
+		n.refuses(t, []string{"skerry", "config", "check"}, []string{`config\.yaml:1: unknown key "tls-sans"`})
 		n.forget(t)
 	})
 }
