@@ -91,9 +91,7 @@ func (n *Node) settle(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	ready()
-	<-ctx.Done()
-	return nil
+	return idle(ctx, ready)
 }
 
 // isReady says that the kubelet of this run, not of an earlier one, called the node Ready.
@@ -109,9 +107,7 @@ func isReady(node *core.Node, since time.Time) bool {
 func (n *Node) kubeproxy(ctx context.Context, ready func()) error {
 	cluster := n.id.Cluster()
 	if cluster.KubeProxyOff {
-		ready()
-		<-ctx.Done()
-		return nil
+		return idle(ctx, ready)
 	}
 	return kubeproxy.Run(ctx, kubeproxy.Config{
 		Kubeconfig:    n.id.KubeProxyConfig(),
