@@ -84,6 +84,9 @@ func (n *Node) announce(ledger *host.Ledger) error {
 		Bridge:          network.Bridge,
 		PodCgroup:       "/kubepods",
 	})
+	if !n.config.ProtectKernelDefaults {
+		changes = append(changes, kubeletTunables()...)
+	}
 	if n.host.logind {
 		const dropIns = "/etc/systemd/logind.conf.d"
 		changes = append(changes, host.Dir{Path: dropIns}, host.File{Path: dropIns + "/99-kubelet.conf"})
@@ -92,6 +95,9 @@ func (n *Node) announce(ledger *host.Ledger) error {
 		if err := ledger.Apply(change); err != nil {
 			return fmt.Errorf("prepare the host: %w", err)
 		}
+	}
+	if err := raiseInotify(ledger); err != nil {
+		return err
 	}
 	// The directories that users drop files into are there from the start.
 	return errors.Join(os.MkdirAll(n.paths.ImagesDir(), 0o755), os.MkdirAll(n.paths.PodManifestsDir(), 0o755))

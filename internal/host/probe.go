@@ -98,6 +98,19 @@ func InotifyLimits() (Inotify, error) {
 // Low says whether a node can be expected to run into the limits.
 func (i Inotify) Low() bool { return i.Watches < 8192 || i.Instances < 256 }
 
+// InotifyFree fails unless this user can still make so many inotify instances.
+func InotifyFree(instances int) (err error) {
+	for range instances {
+		fd, failed := unix.InotifyInit1(unix.IN_CLOEXEC)
+		if failed != nil {
+			return fault.New("find %d free inotify instances for the node's programs", instances).Because(failed).
+				Fix("raise the limit of the host: sysctl -w fs.inotify.max_user_instances=8192, and put it into /etc/sysctl.d/")
+		}
+		defer func() { err = errors.Join(err, unix.Close(fd)) }()
+	}
+	return nil
+}
+
 func readNumber(path string) (int, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

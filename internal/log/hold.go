@@ -71,6 +71,9 @@ type holding struct {
 }
 
 func (h holding) Handle(ctx context.Context, record slog.Record) error {
+	if lastWord(record.Message) {
+		h.hold.Tell()
+	}
 	if h.hold.keep(h.Handler, record) {
 		return nil
 	}
@@ -83,4 +86,14 @@ func (h holding) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (h holding) WithGroup(name string) slog.Handler {
 	return holding{h.hold, h.Handler.WithGroup(name)}
+}
+
+// lastWord says that a library ends the process right after this message, by os.Exit, so that nobody can tell later what
+// was held: the kubelet does so in initializeRuntimeDependentModules and Run (pkg/kubelet/kubelet.go).
+func lastWord(message string) bool {
+	switch message {
+	case "Failed to start cAdvisor", "Kubelet failed to get node info", "Failed to start ContainerManager", "Failed to initialize internal modules":
+		return true
+	}
+	return false
 }

@@ -32,3 +32,15 @@ func TestHold(t *testing.T) {
 		}
 	}
 }
+
+func TestLastWordsAreNotHeld(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(holding{&Hold{}, slog.NewTextHandler(&out, nil)})
+	log.Error("inotify_init: too many open files")
+	log.Error("Failed to start cAdvisor") // the kubelet's next call is os.Exit
+	for _, want := range []string{"too many open files", "Failed to start cAdvisor"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is lost; written: %s", want, &out)
+		}
+	}
+}
