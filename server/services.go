@@ -14,6 +14,7 @@ import (
 	"github.com/skerry-io/skerry/datastore"
 	"github.com/skerry-io/skerry/datastore/sqlite"
 	"github.com/skerry-io/skerry/internal/run"
+	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/apiserver"
 	"github.com/skerry-io/skerry/server/controllers"
 	"github.com/skerry-io/skerry/server/runtimeclasses"
@@ -53,9 +54,10 @@ func (s *Server) datastore(ctx context.Context, ready func()) error {
 	return datastore.Serve(ctx, store, s.socket(), ready)
 }
 
-func (s *Server) cluster() supervisor.Cluster {
+func (s *Server) cluster() wire.Cluster {
 	c := s.config
-	return supervisor.Cluster{PodCIDR: c.ClusterCIDR, ServiceCIDR: c.ServiceCIDR, DNS: c.ClusterDNS, Domain: c.ClusterDomain, KubeProxyOff: c.DisableKubeProxy}
+	return wire.Cluster{ClusterCIDR: c.ClusterCIDR, ServiceCIDR: c.ServiceCIDR, ClusterDNS: c.ClusterDNS, ClusterDomain: c.ClusterDomain,
+		KubeProxyOff: c.DisableKubeProxy, Backend: c.FlannelBackend, ExternalIP: c.FlannelExternalIP, Tunnel: c.EgressSelectorMode}
 }
 
 func (s *Server) apiserver() apiserver.Config {

@@ -122,7 +122,7 @@ func (f *fakeServer) join(w http.ResponseWriter, r *http.Request) {
 		Kubelet:       sign(f.clientCA, certs.Subject{Name: "system:node:" + ask.Name, Groups: []string{"system:nodes"}, Client: true}),
 		KubeletServer: sign(f.serverCA, certs.Subject{Name: ask.Name, IPs: ask.Addresses, Server: true}),
 		KubeProxy:     sign(f.clientCA, certs.Subject{Name: "system:kube-proxy", Client: true}),
-		ClusterDomain: "cluster.local",
+		Cluster:       wire.Cluster{ClusterDomain: "cluster.local"},
 	})
 }
 

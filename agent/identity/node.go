@@ -102,7 +102,7 @@ func (n *Node) save() error {
 func (n *Node) Name() string { return n.config.Name }
 
 // Cluster is what the server told of the cluster.
-func (n *Node) Cluster() wire.Joined { return *n.joined }
+func (n *Node) Cluster() wire.Cluster { return n.joined.Cluster }
 
 // ClientCAFile holds the CA of those who may call this node's kubelet.
 func (n *Node) ClientCAFile() string { return n.path("client-ca.crt") }

@@ -35,31 +35,38 @@ func (n *Node) completeName(src Sources, problems *fault.Problems) {
 }
 
 func (n *Node) completeToken(problems *fault.Problems) {
-	if n.TokenFile == "" {
-		return
+	n.Token = readToken("token", n.Token, n.TokenFile, problems)
+}
+
+// readToken takes the token from its file, where one is named.
+func readToken(key string, token Secret, file string, problems *fault.Problems) Secret {
+	if file == "" {
+		return token
 	}
-	if n.Token != "" {
-		problems.Add("token-file", "token and token-file are both set").Fix("keep one of the two")
-		return
+	if token != "" {
+		problems.Add(key+"-file", "%s and %s-file are both set", key, key).Fix("keep one of the two")
+		return token
 	}
-	content, err := readBounded(n.TokenFile)
+	content, err := readBounded(file)
 	if err != nil {
 		var pathErr *fs.PathError
 		if errors.As(err, &pathErr) {
 			err = pathErr.Err
 		}
-		problems.Add("token-file", "token file %s cannot be read: %v", n.TokenFile, err).
-			Fix("write the token there, readable for root, or set token")
-		return
+		problems.Add(key+"-file", "%s-file %s cannot be read: %v", key, file, err).
+			Fix("write the token there, readable for root, or set %s", key)
+		return ""
 	}
-	n.Token = Secret(strings.TrimSpace(string(content)))
-	if n.Token == "" {
-		problems.Add("token-file", "token file %s is empty", n.TokenFile).Fix("write the token there, or set token")
+	token = Secret(strings.TrimSpace(string(content)))
+	if token == "" {
+		problems.Add(key+"-file", "%s-file %s is empty", key, file).Fix("write the token there, or set %s", key)
 	}
+	return token
 }
 
 func (s *Server) complete(src Sources, problems *fault.Problems) {
 	s.Node.complete(src, problems)
+	s.AgentToken = readToken("agent-token", s.AgentToken, s.AgentTokenFile, problems)
 	s.KubeAPIServerArg = trimDashes(s.KubeAPIServerArg)
 	s.KubeControllerManagerArg = trimDashes(s.KubeControllerManagerArg)
 	s.KubeSchedulerArg = trimDashes(s.KubeSchedulerArg)

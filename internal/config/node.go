@@ -23,10 +23,13 @@ type Node struct {
 	Token     Secret `key:"token" short:"t" as:"token" help:"shared secret that nodes join with"`
 	TokenFile string `key:"token-file" as:"path" help:"file that holds the token"`
 
-	NodeName  string       `key:"node-name" as:"name" help:"name of this node (default: the host name in lower case)"`
-	NodeIP    []netip.Addr `key:"node-ip" as:"address" help:"addresses of this node, at most one IPv4 and one IPv6 (default: that of the default route)"`
-	NodeLabel []string     `key:"node-label" as:"key=value" help:"labels the node registers with"`
-	NodeTaint []string     `key:"node-taint" as:"key=value:effect" help:"taints the node registers with"`
+	NodeName       string       `key:"node-name" as:"name" help:"name of this node (default: the host name in lower case)"`
+	NodeIP         []netip.Addr `key:"node-ip" as:"address" help:"addresses of this node, at most one IPv4 and one IPv6 (default: that of the default route)"`
+	NodeExternalIP []netip.Addr `key:"node-external-ip" as:"address" help:"addresses that this node is reached by from outside, at most one IPv4 and one IPv6"`
+	FlannelIface   string       `key:"flannel-iface" as:"name" help:"network interface that reaches other nodes (default: that of node-ip)"`
+
+	NodeLabel []string `key:"node-label" as:"key=value" help:"labels the node registers with"`
+	NodeTaint []string `key:"node-taint" as:"key=value:effect" help:"taints the node registers with"`
 
 	BindAddress  netip.Addr `key:"bind-address" def:"0.0.0.0" as:"address" help:"address to listen on"`
 	LBServerPort int        `key:"lb-server-port" def:"6444" as:"port" help:"loopback port of the node's own API endpoint"`

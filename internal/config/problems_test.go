@@ -69,7 +69,7 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	h = newHost(t, nil)
 	h.args = []string{"--token-file", h.path("nope"), "--node-name", "-"}
 	same(t, h.problems(), []string{
-		"--token-file: token file nope cannot be read: no such file or directory; to cure: write the token there, readable for root, or set token",
+		"--token-file: token-file nope cannot be read: no such file or directory; to cure: write the token there, readable for root, or set token",
 		`--node-name: "-" cannot be the name of a node: letters, digits, - and . only, letters or digits at both ends; to cure: set node-name, or change the host name`,
 	})
 	if os.Getuid() != 0 {
@@ -85,7 +85,7 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 func TestEmptyTokenFile(t *testing.T) {
 	h := newHost(t, map[string]string{"token": " \n"})
 	h.args = []string{"--token-file", h.path("token")}
-	same(t, h.problems(), []string{"--token-file: token file token is empty; to cure: write the token there, or set token"})
+	same(t, h.problems(), []string{"--token-file: token-file token is empty; to cure: write the token there, or set token"})
 }
 
 func TestBadFlagsAndVariables(t *testing.T) {

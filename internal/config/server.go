@@ -15,6 +15,12 @@ type Server struct {
 	ClusterDNS           []netip.Addr   `key:"cluster-dns" as:"address" help:"address of the cluster's DNS service (default: the tenth address of service-cidr, 10.43.0.10)"`
 	ClusterDomain        string         `key:"cluster-domain" def:"cluster.local" as:"name" help:"DNS domain of the cluster"`
 
+	AgentToken         Secret `key:"agent-token" as:"token" help:"secret that agents join with, apart from the servers' own (default: token)"`
+	AgentTokenFile     string `key:"agent-token-file" as:"path" help:"file that holds the agents' token"`
+	EgressSelectorMode string `key:"egress-selector-mode" def:"agent" oneof:"agent,cluster,pod,disabled" as:"mode" help:"what the API server reaches through the agents' tunnels: kubelets (agent), also pods by their node's range (pod), also pods by their addresses (cluster), nothing (disabled)"`
+	FlannelBackend     string `key:"flannel-backend" def:"vxlan" oneof:"vxlan,host-gw,wireguard-native,none" as:"name" help:"how pods of different nodes reach each other; none leaves it to a network of your own"`
+	FlannelExternalIP  bool   `key:"flannel-external-ip" help:"let nodes reach each other by their external addresses"`
+
 	WriteKubeconfig      string   `key:"write-kubeconfig" short:"o" env:"SKERRY_KUBECONFIG_OUTPUT" def:"/etc/skerry/skerry.yaml" as:"path" help:"where the administrator's kubeconfig is written"`
 	WriteKubeconfigMode  FileMode `key:"write-kubeconfig-mode" env:"SKERRY_KUBECONFIG_MODE" def:"0600" as:"mode" help:"mode of that kubeconfig"`
 	WriteKubeconfigGroup string   `key:"write-kubeconfig-group" env:"SKERRY_KUBECONFIG_GROUP" as:"group" help:"group of that kubeconfig"`

@@ -50,6 +50,7 @@ func (n Node) validate(p *fault.Problems) {
 	n.validateLabels(p)
 	n.validateTaints(p)
 	validateNodeIPs("node-ip", n.NodeIP, p)
+	validateNodeIPs("node-external-ip", n.NodeExternalIP, p)
 	validatePort("lb-server-port", n.LBServerPort, p)
 	validateAbs("resolv-conf", n.ResolvConf, p)
 	validateAbs("private-registry", n.PrivateRegistry, p)

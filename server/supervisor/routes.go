@@ -22,17 +22,8 @@ import (
 // maxBody bounds a request's body, in bytes; a join is under one kilobyte.
 const maxBody = 64 << 10
 
-// Cluster is what every node is told when it joins.
-type Cluster struct {
-	PodCIDR      []netip.Prefix
-	ServiceCIDR  []netip.Prefix
-	DNS          []netip.Addr
-	Domain       string
-	KubeProxyOff bool
-}
-
 // Routes answers Skerry's own API. ready says whether the API server answers.
-func Routes(authorities *pki.PKI, secret wire.Token, cluster Cluster, ready func() bool, log *slog.Logger) http.Handler {
+func Routes(authorities *pki.PKI, secret wire.Token, cluster wire.Cluster, ready func() bool, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	text := func(body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }
@@ -64,7 +55,7 @@ func withToken(secret wire.Token, next http.Handler) http.Handler {
 
 type joiner struct {
 	authorities *pki.PKI
-	cluster     Cluster
+	cluster     wire.Cluster
 	log         *slog.Logger
 }
 
@@ -112,11 +103,7 @@ func (j joiner) answer(body io.Reader) (answer *wire.Joined, name string, err er
 		Kubelet:       string(certs.EncodeCert(kubelet)),
 		KubeletServer: string(certs.EncodeCert(serving)),
 		KubeProxy:     string(certs.EncodeCert(proxy)),
-		ClusterCIDR:   j.cluster.PodCIDR,
-		ServiceCIDR:   j.cluster.ServiceCIDR,
-		ClusterDNS:    j.cluster.DNS,
-		ClusterDomain: j.cluster.Domain,
-		KubeProxyOff:  j.cluster.KubeProxyOff,
+		Cluster:       j.cluster,
 	}, ask.Name, nil
 }
 

@@ -35,8 +35,8 @@ func newSite(t *testing.T) *site {
 	}
 	secret := wire.NewToken(s.pki.ServerCA.Certificate)
 	s.secret = secret.Secret
-	cluster := Cluster{PodCIDR: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16")}, ServiceCIDR: []netip.Prefix{netip.MustParsePrefix("10.43.0.0/16")},
-		DNS: []netip.Addr{netip.MustParseAddr("10.43.0.10")}, Domain: "cluster.local", KubeProxyOff: true}
+	cluster := wire.Cluster{ClusterCIDR: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16")}, ServiceCIDR: []netip.Prefix{netip.MustParsePrefix("10.43.0.0/16")},
+		ClusterDNS: []netip.Addr{netip.MustParseAddr("10.43.0.10")}, ClusterDomain: "cluster.local", KubeProxyOff: true}
 	s.routes = Routes(s.pki, secret, cluster, func() bool { return s.ready }, log)
 	return s
 }
