@@ -46,6 +46,9 @@ func (p Paths) DBDir() string { return filepath.Join(p.ServerDir(), "db") }
 // TokenFile holds the token that nodes join with.
 func (p Paths) TokenFile() string { return filepath.Join(p.ServerDir(), "token") }
 
+// AgentTokenFile holds the token that agents join with, where it is not the server's.
+func (p Paths) AgentTokenFile() string { return filepath.Join(p.ServerDir(), "agent-token") }
+
 // ManifestsDir holds manifests that the server applies.
 func (p Paths) ManifestsDir() string { return filepath.Join(p.ServerDir(), "manifests") }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"regexp"
 	"strings"
 
 	"github.com/skerry-io/skerry/internal/certs"
@@ -25,8 +26,38 @@ func NewToken(ca *x509.Certificate) Token {
 	return Token{CAHash: certs.Fingerprint(ca), Secret: rand.Text()}
 }
 
-// String is the text form: SK1<ca hash>::<secret>.
-func (t Token) String() string { return tokenMark + t.CAHash + "::" + t.Secret }
+// Kubernetes' own form of a short-lived token: an id that may be shown, and what has to stay secret.
+const (
+	idLength         = 6
+	bootstrapLetters = 16
+)
+
+var bootstrapForm = regexp.MustCompile(`^([a-z0-9]{6})\.([a-z0-9]{16})$`)
+
+// NewBootstrap makes a random secret in the form of a short-lived token, bound to the CA with this fingerprint. It means
+// nothing until its Secret lies in the cluster.
+func NewBootstrap(caHash string) Token {
+	// 32 letters for 36: what is left out costs less than a letter of the secret's strength.
+	letters := strings.ToLower(rand.Text())
+	return Token{CAHash: caHash, Secret: letters[:idLength] + "." + letters[idLength:idLength+bootstrapLetters]}
+}
+
+// Bootstrap takes a short-lived token apart; ok says that the secret has its form.
+func (t Token) Bootstrap() (id, secret string, ok bool) {
+	parts := bootstrapForm.FindStringSubmatch(t.Secret)
+	if parts == nil {
+		return "", "", false
+	}
+	return parts[1], parts[2], true
+}
+
+// String is the text form: SK1<ca hash>::<secret>, or the secret alone when no CA is known.
+func (t Token) String() string {
+	if t.CAHash == "" {
+		return t.Secret
+	}
+	return tokenMark + t.CAHash + "::" + t.Secret
+}
 
 // ParseToken reads the text form. A text that does not open with its mark is a secret that the user chose.
 func ParseToken(text string) (Token, error) {

@@ -75,3 +75,26 @@ func TestATokenWithoutAFingerprintTrustsAll(t *testing.T) {
 		t.Error("a secret alone trusts nobody")
 	}
 }
+
+func TestAShortLivedToken(t *testing.T) {
+	hash := strings.Repeat("0f", 32)
+	made := NewBootstrap(hash)
+	again, err := ParseToken(made.String())
+	if err != nil || again != made {
+		t.Errorf("got %v, %v; want %v", again, err, made)
+	}
+	if id, secret, ok := again.Bootstrap(); !ok || id+"."+secret != made.Secret || len(id) != 6 || len(secret) != 16 {
+		t.Errorf("%q comes apart as %q, %q, %t", made.Secret, id, secret, ok)
+	}
+	if NewBootstrap(hash) == made {
+		t.Error("two are the same")
+	}
+	if alone := NewBootstrap(""); alone.String() != alone.Secret {
+		t.Errorf("without a CA it is written %q", alone)
+	}
+	for _, other := range []string{"", "hunter2", "abcdef.0123456789abcde", "abcdef.0123456789abcdefg", "ABCDEF.0123456789abcdef", "abcdef.0123456789abcdef\n", "x.abcdef.0123456789abcdef"} {
+		if _, _, ok := (Token{Secret: other}).Bootstrap(); ok {
+			t.Errorf("%q is taken for a short-lived token", other)
+		}
+	}
+}
