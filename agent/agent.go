@@ -27,6 +27,7 @@ type Node struct {
 	programs string // directory of helper programs
 	id       *identity.Node
 	host     facts
+	ledger   *host.Ledger
 
 	registries  registries.Config
 	controllers <-chan struct{} // closes when controllers in this process are built; nil without them
@@ -47,7 +48,8 @@ type Needs struct {
 
 // New looks at the host and writes into the ledger what the node is going to do to it.
 func New(c config.Node, n Needs) (*Node, error) {
-	node := &Node{config: c, paths: c.Paths(), server: n.Server, ips: n.IPs, programs: n.Programs, log: n.Log, controllers: n.Controllers}
+	node := &Node{config: c, paths: c.Paths(), server: n.Server, ips: n.IPs, programs: n.Programs, ledger: n.Ledger, log: n.Log,
+		controllers: n.Controllers}
 	var err error
 	if node.host, err = look(n.Log); err != nil {
 		return nil, err

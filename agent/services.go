@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -14,6 +16,7 @@ import (
 	"github.com/skerry-io/skerry/agent/kubeproxy"
 	"github.com/skerry-io/skerry/agent/network"
 	"github.com/skerry-io/skerry/agent/nodewatch"
+	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/run"
 )
 
@@ -23,12 +26,31 @@ func (n *Node) Services() []run.Service {
 		{Name: "identity", Run: n.id.Run},
 		{Name: "endpoint", Needs: []string{"identity"},
 			Run: endpoint.New(endpoint.Config{Address: n.endpoint(), Server: n.server}, n.id, n.log).Run},
-		{Name: "network", Needs: []string{"endpoint"}, Run: n.network, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
-		{Name: "kubelet", Needs: []string{"endpoint", "images"}, Run: n.kubelet},
+		{Name: "guard", Needs: []string{"identity"}, Run: n.guard},
+		{Name: "network", Needs: []string{"endpoint", "guard"}, Run: n.network, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "kubelet", Needs: []string{"endpoint", "guard", "images"}, Run: n.kubelet},
 		{Name: "node", Needs: []string{"kubelet", "network"}, Run: n.settle, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
-		{Name: "kube-proxy", Needs: []string{"endpoint"}, Run: n.kubeproxy},
+		{Name: "kube-proxy", Needs: []string{"endpoint", "guard"}, Run: n.kubeproxy},
 	}
 	return append(table, n.runtime()...)
+}
+
+// guard keeps the traffic of pods and Services off the uplink before anything sends some. Which addresses are theirs is
+// only known from the server.
+func (n *Node) guard(ctx context.Context, ready func()) error {
+	cluster := n.id.Cluster()
+	for _, cidr := range slices.Concat(cluster.ClusterCIDR, cluster.ServiceCIDR) {
+		if i := slices.IndexFunc(n.ips, cidr.Contains); i >= 0 {
+			return fault.New("this node's address %s lies in %s, which the cluster uses for pods or Services", n.ips[i], cidr).
+				Fix("give the node another address, name another of its addresses with node-ip, or make the cluster with other ranges")
+		}
+	}
+	for _, change := range network.Guard(cluster.ClusterCIDR, cluster.ServiceCIDR, n.ips) {
+		if err := n.ledger.Apply(change); err != nil {
+			return fmt.Errorf("guard the cluster's addresses: %w", err)
+		}
+	}
+	return idle(ctx, ready)
 }
 
 func (n *Node) network(ctx context.Context, ready func()) error {

@@ -3,12 +3,42 @@ package cli
 import (
 	"context"
 
+	"github.com/skerry-io/skerry/agent"
 	"github.com/skerry-io/skerry/internal/config"
-	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/run"
+	"github.com/skerry-io/skerry/internal/wire"
 )
 
-// runAgent says that agents come later. Its settings were checked before, so that they are known to be good by then.
-func runAgent(_ context.Context, _ Env, cfg config.Agent) error {
-	return fault.New("join %s: joining agents is not in this release yet; the settings are valid", cfg.Server).
-		Fix("run `skerry server` for a node of its own")
+// runAgent is the agent half alone: a node of a cluster whose servers are elsewhere. A damaged token is found before
+// anything is touched; whether it is the right one, only a server can say.
+func runAgent(ctx context.Context, env Env, cfg config.Agent) error {
+	token, err := wire.ParseToken(cfg.Token.Reveal())
+	if err != nil {
+		return err
+	}
+	return runNode(ctx, env, cfg.Node, func(m machine) ([]run.Service, error) { return composeAgent(cfg, token, m) })
+}
+
+// composeAgent prepares the node and gives its table.
+func composeAgent(cfg config.Agent, token wire.Token, m machine) ([]run.Service, error) {
+	if err := agent.PortsFree(cfg.Node); err != nil {
+		return nil, err
+	}
+	programs, err := programsDir(m.env)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.places(); err != nil {
+		return nil, err
+	}
+	ips, err := m.nodeIPs()
+	if err != nil {
+		return nil, err
+	}
+	node, err := agent.New(cfg.Node, agent.Needs{Server: cfg.Server, Token: func() (wire.Token, error) { return token, nil },
+		IPs: ips, Programs: programs, Ledger: m.ledger, Log: m.log})
+	if err != nil {
+		return nil, err
+	}
+	return node.Services(), nil
 }

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/skerry-io/skerry/internal/cli/progress"
+	"github.com/skerry-io/skerry/internal/config"
+	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/host"
+	skerrylog "github.com/skerry-io/skerry/internal/log"
+	"github.com/skerry-io/skerry/internal/run"
+	"github.com/skerry-io/skerry/internal/version"
+)
+
+// gcPercent makes the collector run when the heap has grown by half, not doubled: memory is what a small board has least
+// of, and an idle node allocates little. GOGC wins.
+const gcPercent = 50
+
+// machine is what a node of either kind is composed on.
+type machine struct {
+	env    Env
+	config config.Node
+	ledger *host.Ledger
+	log    *slog.Logger
+}
+
+// runNode lives as a node of the services that compose gives: from the signal handlers to the last line of the log.
+func runNode(ctx context.Context, env Env, cfg config.Node, compose func(machine) ([]run.Service, error)) (err error) {
+	began := time.Now()
+	if os.Geteuid() != 0 {
+		return fault.New("start a node as user %d", os.Geteuid()).Fix("run it as root: containers need it")
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	show := progress.New(env.Err)
+	log := skerrylog.New(show.Log(), cfg.Debug)
+	hold, err := skerrylog.Bridge(log, cfg.Debug)
+	if err != nil {
+		return err
+	}
+	if env.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	notify := takeNotifySocket(env)
+	log.Info("starting", "version", version.Number(), "kubernetes", version.Kubernetes)
+
+	ledger, err := host.Open(cfg.Paths().Ledger(), log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ledger.Close()) }()
+	services, err := compose(machine{env: env, config: cfg, ledger: ledger, log: log})
+	if err != nil {
+		return err
+	}
+	group, err := run.NewGroup(log, services...)
+	if err != nil {
+		return err
+	}
+	return live(ctx, group, hold, log, func(ctx context.Context) {
+		show.Follow(ctx, group, began, log, func() { notify("READY=1") })
+	})
+}
+
+// How long after the start it is known that the libraries' complaints mattered, or did not.
+const (
+	startPatience = time.Minute
+	startSettled  = 5 * time.Second
+)
+
+// live runs the group, shows its start, and decides which of the libraries' complaints are worth reading.
+func live(ctx context.Context, group *run.Group, hold *skerrylog.Hold, log *slog.Logger, show func(context.Context)) error {
+	late := time.AfterFunc(startPatience, hold.Tell)
+	defer late.Stop()
+	watch, stopWatch := context.WithCancel(ctx)
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		show(watch)
+		select {
+		case <-watch.Done():
+		case <-time.After(startSettled):
+			late.Stop()
+			hold.Forget()
+			debug.FreeOSMemory() // a start needs much that an idle node does not
+		}
+	}()
+	defer context.AfterFunc(ctx, hold.Again)()
+	err := group.Run(ctx)
+	stopWatch()
+	<-shown
+	if err != nil {
+		hold.Tell()
+		return err
+	}
+	log.Info("stopped; pods keep running")
+	return nil
+}
+
+// places makes the directories that a reset takes away again as a whole.
+func (m machine) places(dirs ...string) error {
+	p := m.config.Paths()
+	if err := m.ledger.Apply(host.Dir{Path: p.DataDir(), Placed: true}); err != nil {
+		return err
+	}
+	for _, dir := range append(dirs, p.AgentDir(), p.StorageDir(), p.UnpackDir()) {
+		if err := m.ledger.Apply(host.Dir{Path: dir, Tree: true, Placed: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nodeIPs are the addresses of this machine: the user's choice, or that of the default route.
+func (m machine) nodeIPs() ([]netip.Addr, error) {
+	if len(m.config.NodeIP) > 0 {
+		return m.config.NodeIP, nil
+	}
+	ip, err := host.DefaultRouteIP()
+	return []netip.Addr{ip}, err
+}
+
+// programsDir is where the helper programs were unpacked: beside this one. They come first on the PATH of the process,
+// because CNI plugins and kube-proxy look for nft there.
+func programsDir(env Env) (string, error) {
+	self, err := env.Executable()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Dir(self)
+	if _, err := os.Stat(filepath.Join(dir, "containerd-shim-runc-v2")); err != nil {
+		return "", fault.New("find the helper programs beside %s", self).Because(err).Fix("start the packaged program that `make build` puts into bin/")
+	}
+	return dir, os.Setenv("PATH", dir+":"+env.Getenv("PATH"))
+}
