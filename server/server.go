@@ -28,7 +28,7 @@ type Server struct {
 	paths     config.Paths
 	advertise netip.Addr
 	pki       *pki.PKI
-	token     wire.Token
+	tokens    *token.Store
 	serving   tls.Certificate
 	log       *slog.Logger
 
@@ -47,7 +47,8 @@ func New(c config.Server, nodeIPs []netip.Addr, log *slog.Logger) (*Server, erro
 	if s.pki, err = pki.Open(s.paths.TLSDir(), s.names(nodeIPs), log); err != nil {
 		return nil, err
 	}
-	if s.token, err = token.Open(s.paths.TokenFile(), c.Token.Reveal(), s.pki.ServerCA.Certificate); err != nil {
+	tokens := token.Config{File: s.paths.TokenFile(), AgentFile: s.paths.AgentTokenFile(), Chosen: c.Token.Reveal(), Agent: c.AgentToken.Reveal()}
+	if s.tokens, err = token.Open(tokens, s.pki.ServerCA.Certificate, log); err != nil {
 		return nil, err
 	}
 	if s.serving, err = tls.LoadX509KeyPair(s.pki.APIServer.CertFile(), s.pki.APIServer.KeyFile()); err != nil {
@@ -61,8 +62,8 @@ func (s *Server) URL() string {
 	return "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(s.config.HTTPSListenPort))
 }
 
-// Token lets a node join.
-func (s *Server) Token() (wire.Token, error) { return s.token, nil }
+// Token lets the node of this process join.
+func (s *Server) Token() (wire.Token, error) { return s.tokens.Server(), nil }
 
 // Controllers closes when every controller is built: from then on none of them sets Kubernetes' package variables.
 func (s *Server) Controllers() <-chan struct{} { return s.assembled }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +26,7 @@ import (
 // Services is the table of what a server runs.
 func (s *Server) Services() []run.Service {
 	var ready atomic.Bool
-	routes := supervisor.Routes(s.pki, s.token, s.cluster(), ready.Load, s.log)
+	routes := s.supervisor(ready.Load)
 	address := net.JoinHostPort(s.config.BindAddress.String(), strconv.Itoa(s.config.HTTPSListenPort))
 	port := supervisor.NewPort(address, &s.serving, routes, s.log)
 	api := apiserver.New(s.apiserver(), s.pki, port.SetAPI)
@@ -36,10 +37,51 @@ func (s *Server) Services() []run.Service {
 			Run: func(ctx context.Context, isReady func()) error {
 				return api.Run(ctx, func() { ready.Store(true); isReady() })
 			}},
+		{Name: "node-key", Needs: []string{"apiserver"}, Run: routes.RecordOwn},
 		{Name: "controllers", Needs: []string{"apiserver"}, Run: s.controllers},
 		{Name: "scheduler", Needs: []string{"apiserver"}, Run: s.scheduler},
 		{Name: "runtimeclasses", Needs: []string{"apiserver"}, Run: s.runtimeclasses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 	}
+}
+
+// supervisor is the routes of our own on the API port. ready says that the API server answers.
+func (s *Server) supervisor(ready func() bool) *supervisor.Supervisor {
+	admin := sync.OnceValues(s.admin)
+	own := s.config.NodeName
+	if s.config.DisableAgent {
+		own = ""
+	}
+	return supervisor.New(supervisor.Config{
+		PKI:     s.pki,
+		Tokens:  s.tokens,
+		Cluster: s.cluster(),
+		Own:     own,
+		Client: func() kubernetes.Interface {
+			if !ready() {
+				return nil
+			}
+			client, err := admin()
+			if err != nil {
+				s.log.Error("an administrator's client could not be made", "err", err)
+				return nil
+			}
+			return client
+		},
+		Servers: func() []string { return []string{s.advertised()} },
+		Log:     s.log,
+	})
+}
+
+// advertised is the URL by which other machines reach this server.
+func (s *Server) advertised() string {
+	return "https://" + net.JoinHostPort(s.advertise.String(), strconv.Itoa(s.config.HTTPSListenPort))
+}
+
+// admin is a client with all rights. Its requests are not slowed down: who may cause them is limited where they come from.
+func (s *Server) admin() (kubernetes.Interface, error) {
+	return kubernetes.NewForConfig(&rest.Config{Host: s.URL(), QPS: -1, TLSClientConfig: rest.TLSClientConfig{
+		CAFile: s.pki.Authority("server-ca").CertFile(), CertFile: s.pki.Admin.CertFile(), KeyFile: s.pki.Admin.KeyFile(),
+	}})
 }
 
 // socket is where the datastore serves the etcd API.
@@ -89,9 +131,7 @@ func (s *Server) scheduler(ctx context.Context, ready func()) error {
 }
 
 func (s *Server) runtimeclasses(ctx context.Context, ready func()) error {
-	client, err := kubernetes.NewForConfig(&rest.Config{Host: s.URL(), TLSClientConfig: rest.TLSClientConfig{
-		CAFile: s.pki.Authority("server-ca").CertFile(), CertFile: s.pki.Admin.CertFile(), KeyFile: s.pki.Admin.KeyFile(),
-	}})
+	client, err := s.admin()
 	if err != nil {
 		return err
 	}

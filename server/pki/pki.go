@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/x509"
 	"errors"
@@ -24,7 +23,8 @@ type Names struct {
 
 // PKI is the opened tls directory.
 type PKI struct {
-	dir string
+	dir   string
+	names Names
 
 	ServerCA  *certs.CA // signs what listens
 	ClientCA  *certs.CA // signs who asks
@@ -43,7 +43,7 @@ type PKI struct {
 
 // Open loads the directory, and makes what is missing or worn out.
 func Open(dir string, names Names, log *slog.Logger) (*PKI, error) {
-	p := &PKI{dir: dir}
+	p := &PKI{dir: dir, names: names}
 	for _, ca := range []struct {
 		to   **certs.CA
 		name string
@@ -176,31 +176,4 @@ func fits(have *x509.Certificate, l leaf) bool {
 	return have.CheckSignatureFrom(l.ca.Certificate) == nil && !certs.Expiring(have) &&
 		have.Subject.CommonName == l.subject.Name && slices.Equal(have.Subject.Organization, l.subject.Groups) &&
 		slices.Equal(have.DNSNames, l.subject.DNS) && slices.Equal(ips, want)
-}
-
-// NodeCerts signs the three certificates of a node's one key: as kubelet towards the API, as kubelet towards those who
-// call it, and as kube-proxy.
-func (p *PKI) NodeCerts(name string, ips []netip.Addr, public crypto.PublicKey) (kubelet, serving, proxy *x509.Certificate, err error) {
-	loopback := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}
-	sign := func(ca *certs.CA, s certs.Subject) *x509.Certificate {
-		if err != nil {
-			return nil
-		}
-		var cert *x509.Certificate
-		cert, err = ca.Sign(s, public)
-		return cert
-	}
-	kubelet = sign(p.ClientCA, certs.Subject{Name: "system:node:" + name, Groups: []string{"system:nodes"}, Client: true})
-	serving = sign(p.ServerCA, certs.Subject{Name: name, DNS: []string{name, "localhost"}, IPs: append(loopback, ips...), Server: true})
-	proxy = sign(p.ClientCA, certs.Subject{Name: "system:kube-proxy", Client: true})
-	return kubelet, serving, proxy, err
-}
-
-// DecodePublic reads a PKIX public key.
-func DecodePublic(der []byte) (crypto.PublicKey, error) {
-	key, err := x509.ParsePKIXPublicKey(der)
-	if err != nil {
-		return nil, fmt.Errorf("the node's public key: %w", err)
-	}
-	return key, nil
 }

@@ -24,8 +24,10 @@ const (
 	patience = 15 * time.Second
 	// stopPatience is how long requests in flight may delay the end.
 	stopPatience = time.Second
-	// maxHeader bounds a request's header, in bytes.
-	maxHeader = 64 << 10
+	// maxHeader bounds a request's header, in bytes, and headerPatience how long it may take to arrive, with the handshake.
+	maxHeader, headerPatience = 64 << 10, 10 * time.Second
+	// anonymousPatience is how long the body may take of a request that says nothing about who makes it.
+	anonymousPatience = 30 * time.Second
 )
 
 // Port is the server's one listener.
@@ -70,8 +72,9 @@ func (p *Port) Run(ctx context.Context, ready func()) error {
 	srv := &http.Server{
 		Handler:           p,
 		MaxHeaderBytes:    maxHeader,
-		ReadHeaderTimeout: 30 * time.Second,
+		ReadHeaderTimeout: headerPatience,
 		IdleTimeout:       90 * time.Second,
+		ConnState:         newCrowd().state,
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), // every scanner's failed handshake
 		TLSConfig: &tls.Config{
 			MinVersion:     tls.VersionTLS12,
@@ -115,12 +118,21 @@ func (p *Port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.own.ServeHTTP(w, r)
 		return
 	}
+	if anonymous(r) {
+		// A recorder in a test has no deadlines; a real connection always does.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(anonymousPatience))
+	}
 	if !p.awaitAPI(r) {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "the API server is starting", http.StatusServiceUnavailable)
 		return
 	}
 	p.api.ServeHTTP(w, r)
+}
+
+// anonymous says that the API server will refuse the request, as soon as it has arrived.
+func anonymous(r *http.Request) bool {
+	return (r.TLS == nil || len(r.TLS.PeerCertificates) == 0) && r.Header.Get("Authorization") == ""
 }
 
 // awaitAPI holds a request until the API server can answer. Health checks get their answer at once: they are asked to

@@ -1,12 +1,17 @@
 package token
 
 import (
+	"bytes"
+	"context"
 	"crypto/x509"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/fault"
@@ -26,12 +31,25 @@ func authority(t *testing.T) *x509.Certificate {
 	return ca.Certificate
 }
 
-func mustOpen(t *testing.T, path, chosen string, ca *x509.Certificate) wire.Token {
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// at is where a test keeps its tokens.
+func at(dir string) Config {
+	return Config{File: filepath.Join(dir, "server", "token"), AgentFile: filepath.Join(dir, "server", "agent-token")}
+}
+
+func mustOpen(t *testing.T, c Config, ca *x509.Certificate) *Store {
 	t.Helper()
-	token, err := Open(path, chosen, ca)
+	store, err := Open(c, ca, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
+	wantFile(t, c.File, store.Server())
+	return store
+}
+
+func wantFile(t *testing.T, path string, token wire.Token) {
+	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil || string(text) != token.String()+"\n" {
 		t.Fatalf("the file says %q, %v; the token is %s", text, err, token)
@@ -39,30 +57,32 @@ func mustOpen(t *testing.T, path, chosen string, ca *x509.Certificate) wire.Toke
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	return token
 }
 
 func TestTheTokenIsMadeOnceAndTheUsersChoiceWins(t *testing.T) {
-	path, ca := filepath.Join(t.TempDir(), "server", "token"), authority(t)
-	made := mustOpen(t, path, "", ca)
-	if again := mustOpen(t, path, "", ca); again != made {
+	c, ca := at(t.TempDir()), authority(t)
+	made := mustOpen(t, c, ca).Server()
+	if again := mustOpen(t, c, ca).Server(); again != made {
 		t.Error("a second start has another token")
 	}
-	if chosen := mustOpen(t, path, "hunter2", ca); chosen.Secret != "hunter2" || !chosen.Trusts(ca) {
+	c.Chosen = "hunter2"
+	if chosen := mustOpen(t, c, ca).Server(); chosen.Secret != "hunter2" || !chosen.Trusts(ca) {
 		t.Errorf("got %s", chosen)
 	}
-	if kept := mustOpen(t, path, "", ca); kept.Secret != "hunter2" {
+	c.Chosen = ""
+	if kept := mustOpen(t, c, ca).Server(); kept.Secret != "hunter2" {
 		t.Error("the choice is forgotten when the setting goes")
 	}
-	if full := mustOpen(t, path, made.String(), ca); full != made {
+	c.Chosen = made.String()
+	if full := mustOpen(t, c, ca).Server(); full != made {
 		t.Errorf("a full token as the choice gives %s", full)
 	}
 }
 
 func TestTheFileFollowsTheAuthority(t *testing.T) {
-	path, second := filepath.Join(t.TempDir(), "token"), authority(t)
-	made := mustOpen(t, path, "", authority(t))
-	if now := mustOpen(t, path, "", second); now.Secret != made.Secret || !now.Trusts(second) {
+	c, second := at(t.TempDir()), authority(t)
+	made := mustOpen(t, c, authority(t)).Server()
+	if now := mustOpen(t, c, second).Server(); now.Secret != made.Secret || !now.Trusts(second) {
 		t.Errorf("got %s after %s", now, made)
 	}
 }
@@ -79,22 +99,132 @@ func TestATokenFileOfNoUse(t *testing.T) {
 		if err := harm(path); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Open(path, "", authority(t))
+		_, err := Open(Config{File: path}, authority(t), quiet())
 		var told *fault.Fault
 		if !errors.As(err, &told) || !strings.Contains(err.Error(), path) || strings.Count(err.Error(), "to cure") != 1 {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if _, err := Open(filepath.Join(t.TempDir(), "token"), "SK1", authority(t)); err == nil {
-		t.Error("a damaged choice is taken")
+	for name, c := range map[string]Config{"token": {Chosen: "SK1"}, "agent-token": {Agent: "SK1"}} {
+		c.File = filepath.Join(t.TempDir(), "token")
+		if _, err := Open(c, authority(t), quiet()); err == nil {
+			t.Errorf("a damaged %s is taken", name)
+		}
 	}
 }
 
-func TestMatch(t *testing.T) {
-	token := wire.Token{Secret: "secret"}
-	for given, want := range map[string]bool{"secret": true, "": false, "secre": false, "secrets": false, "Secret": false} {
-		if Match(token, given) != want {
-			t.Errorf("%q: %t", given, !want)
+func TestAgentsHaveATokenOfTheirOwnWhileItIsSet(t *testing.T) {
+	c, ca := at(t.TempDir()), authority(t)
+	c.Agent = "for-agents"
+	store := mustOpen(t, c, ca)
+	wantFile(t, c.AgentFile, store.Agent())
+	for _, secret := range []string{"for-agents", store.Server().Secret} {
+		if err := store.Check(t.Context(), nil, secret); err != nil {
+			t.Errorf("%q: %v", secret, err)
 		}
+	}
+	if !store.IsServer(store.Server().Secret) || store.IsServer("for-agents") {
+		t.Error("the agent token passes for the server token")
+	}
+	c.Agent = ""
+	store = mustOpen(t, c, ca)
+	if err := store.Check(t.Context(), nil, "for-agents"); err == nil {
+		t.Error("the agent token outlives its setting")
+	}
+	if _, err := os.Stat(c.AgentFile); err == nil {
+		t.Error("its file as well")
+	}
+	if store.Agent() != store.Server() {
+		t.Error("without a token of their own agents do not join with the server's")
+	}
+}
+
+func TestCheckRefusesWithACure(t *testing.T) {
+	store := mustOpen(t, at(t.TempDir()), authority(t))
+	secret := store.Server().Secret
+	for _, given := range []string{"", "wrong", secret[1:], secret + "x", strings.ToLower(secret)} {
+		err := store.Check(t.Context(), fake.NewClientset(), given)
+		var told *fault.Fault
+		if !errors.As(err, &told) || !strings.Contains(told.Cure(), "skerry token create") {
+			t.Errorf("%q: got %v", given, err)
+		}
+		if err != nil && given != "" && strings.Contains(err.Error(), given) {
+			t.Errorf("the refusal shows the secret %q", given)
+		}
+	}
+}
+
+func TestChange(t *testing.T) {
+	c, ca := at(t.TempDir()), authority(t)
+	c.Chosen = "from-the-settings"
+	store := mustOpen(t, c, ca)
+	if err := store.Change("  new-one\n"); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, c.File, wire.Token{CAHash: certs.Fingerprint(ca), Secret: "new-one"})
+	for given, want := range map[string]bool{"new-one": true, "from-the-settings": false} {
+		if got := store.Check(t.Context(), nil, given) == nil; got != want {
+			t.Errorf("%s: taken %t", given, got)
+		}
+	}
+	var out bytes.Buffer
+	again, err := Open(c, ca, slog.New(slog.NewTextHandler(&out, nil)))
+	if err != nil || again.Server().Secret != "new-one" || strings.Count(out.String(), "level=WARN") != 1 {
+		t.Errorf("after a restart the token is %s, %v, told %s: the replaced one must not come back", again.Server(), err, &out)
+	}
+	c.Chosen = "third"
+	if third := mustOpen(t, c, ca).Server(); third.Secret != "third" {
+		t.Errorf("another choice does not win: %s", third)
+	}
+	if err := store.Change(store.Server().String()); err != nil || store.Server().Secret != "new-one" {
+		t.Errorf("the same token again: %v", err)
+	}
+	wantReplaced(t, c, "from-the-settings")
+}
+
+func wantReplaced(t *testing.T, c Config, secret string) {
+	t.Helper()
+	text, err := os.ReadFile(c.File + ".replaced")
+	if err != nil || string(text) != digest(secret)+"\n" {
+		t.Errorf("the replaced token is remembered as %q, %v", text, err)
+	}
+}
+
+func TestASecretThatCannotBeAToken(t *testing.T) {
+	store := mustOpen(t, at(t.TempDir()), authority(t))
+	before := store.Server()
+	for name, text := range map[string]string{
+		"nothing": " ", "two words": "a b", "a line end inside": "a\nb", "letters of another script": "geheimnís",
+		"too long": strings.Repeat("x", maxSecret+1), "damaged": "SK1abc", "another cluster's": wire.NewToken(authority(t)).String(),
+	} {
+		var told *fault.Fault
+		if err := store.Change(text); !errors.As(err, &told) || told.Cure() == "" {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if store.Server() != before {
+		t.Error("the token has changed all the same")
+	}
+}
+
+func TestAChangeThatCannotBeWrittenChangesNothing(t *testing.T) {
+	c := at(t.TempDir())
+	store := mustOpen(t, c, authority(t))
+	before := store.Server()
+	if err := os.RemoveAll(filepath.Dir(c.File)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Dir(c.File), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Change("new-one"); err == nil || store.Server() != before {
+		t.Errorf("got %v and %s", err, store.Server())
+	}
+}
+
+func TestNoAPIToAsk(t *testing.T) {
+	store := mustOpen(t, at(t.TempDir()), authority(t))
+	if err := store.Check(context.Background(), nil, "abcdef.0123456789abcdef"); !errors.Is(err, ErrNoAPI) {
+		t.Errorf("got %v", err)
 	}
 }
