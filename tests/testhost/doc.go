@@ -2,8 +2,8 @@
 // no registry and no way out to the real network.
 //
 // A host has its own network, mount, process, hostname, IPC and cgroup namespaces, its own /etc, /opt, /root, /run, /tmp,
-// /usr/local/bin, /var/lib and /var/log, and the address 10.200.0.N on a bridge that leads nowhere. The rest of the file
-// tree is the machine's. A test binary that uses hosts says so in its TestMain, because the hosts' first process is the
+// /usr/local/bin, /var/lib and /var/log, and the address 10.200.0.N on a bridge that leads nowhere, or one of a home
+// network behind a router of its own (BehindNAT). The rest of the file tree is the machine's. A test binary that uses hosts says so in its TestMain, because the hosts' first process is the
 // test binary itself:
 //
 //	func TestMain(m *testing.M) { testhost.Main(m) }
@@ -15,7 +15,7 @@
 //		srv.PowerCycle()
 //	}
 //
-// Owns: everything named skt-*: the hosts, their bridge, cgroups and files; the machine-wide sysctls while a lab is open.
+// Owns: everything named skt-*: the hosts, their bridge, routers, cgroups and files; the machine-wide sysctls while a lab is open.
 // Does not know: what runs in a host; Kubernetes.
 // Promises: when the test ends nothing that it made is left, and machine-wide sysctls are as before, even if the test
 // binary is killed (then the next New tidies up); when the test fails, the logs of everything that ran are kept and the

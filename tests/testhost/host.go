@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +26,9 @@ type Host struct {
 
 	memory       int64
 	diskSize     int64
+	address      netip.Prefix // on eth0
+	address6     netip.Prefix // the zero value: none
+	router       *router      // nil unless the host is behind one
 	defaultRoute bool
 	blackholes   []string
 	programs     map[string]string
@@ -43,7 +48,7 @@ type power struct {
 	net      namespaces
 }
 
-// Host makes a host and boots it. Its address is 10.200.0.(10+N) for the Nth host.
+// Host makes a host and boots it. Its address is 10.200.0.(10+N) for the Nth host, unless an option says otherwise.
 func (l *Lab) Host(name string, options ...Option) *Host {
 	l.t.Helper()
 	h := &Host{
@@ -51,6 +56,7 @@ func (l *Lab) Host(name string, options ...Option) *Host {
 		defaultRoute: true, blackholes: []string{"10.42.0.0/16", "10.43.0.0/16"},
 		programs: map[string]string{},
 	}
+	h.address = l.net.address(h.number)
 	for _, o := range options {
 		o(h)
 	}
@@ -63,8 +69,8 @@ func (l *Lab) Host(name string, options ...Option) *Host {
 // Name is what the test calls the host; the hostname is the same unless given.
 func (h *Host) Name() string { return h.name }
 
-// Address is the host's IPv4 address on the bridge.
-func (h *Host) Address() string { return fmt.Sprintf("10.200.0.%d", 10+h.number) }
+// Address is the host's IPv4 address: on the bridge, or in the network of its own router.
+func (h *Host) Address() string { return h.address.Addr().String() }
 
 // Up says whether the host is switched on.
 func (h *Host) Up() bool { return h.power != nil }
@@ -113,7 +119,7 @@ func (h *Host) boot() error {
 		return err
 	}
 	h.power = p
-	return h.lab.net.connect(h)
+	return h.connect()
 }
 
 // startInit starts PID 1 and waits until it has built the host's mounts.
@@ -169,7 +175,7 @@ func (h *Host) cut() error {
 	_ = p.lifeline.Close()
 	p.inside.close()
 	p.net.close()
-	return errors.Join(h.lab.net.disconnect(h), removeGroups(filepath.Join(h.lab.id, h.name)))
+	return errors.Join(h.disconnect(), removeGroups(filepath.Join(h.lab.id, h.name)))
 }
 
 // plan tells PID 1 what to build.
@@ -227,17 +233,33 @@ func (h *Host) makeEtc() error {
 		}
 	}
 	files := map[string]string{
-		"hostname":    h.hostname + "\n",
-		"hosts":       fmt.Sprintf("127.0.0.1 localhost\n%s %s\n", h.Address(), h.hostname),
 		"resolv.conf": "nameserver 10.200.0.1\n",
 		"machine-id":  machineID(h.lab.id, h.number) + "\n",
 	}
+	maps.Copy(files, h.named())
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(etc, name), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// named are the files of /etc that say how the host is called.
+func (h *Host) named() map[string]string {
+	return map[string]string{
+		"hostname": h.hostname + "\n",
+		"hosts":    fmt.Sprintf("127.0.0.1 localhost\n%s %s\n", h.Address(), h.hostname),
+	}
+}
+
+// Rename gives the host another hostname, from its next boot on.
+func (h *Host) Rename(hostname string) {
+	h.lab.t.Helper()
+	h.hostname = hostname
+	for name, text := range h.named() {
+		h.Write("/etc/"+name, []byte(text))
+	}
 }
 
 // machineID is 32 hexadecimal digits, another one for each host.

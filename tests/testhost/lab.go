@@ -92,6 +92,7 @@ func (l *Lab) close() {
 		if h.Up() {
 			h.PowerCut()
 		}
+		h.router.close()
 	}
 	if l.net != nil {
 		l.net.close()

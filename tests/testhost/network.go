@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"runtime"
 	"time"
@@ -16,8 +17,9 @@ import (
 )
 
 const (
-	bridgeName    = "br0"
-	bridgeAddress = "10.200.0.1/24"
+	bridgeName     = "br0"
+	bridgeAddress  = "10.200.0.1/24"
+	bridgeAddress6 = "fd00:200::1/64"
 )
 
 // bridge is the network namespace between the hosts. It has no other link, so nothing leaves it, and it needs no name:
@@ -29,21 +31,11 @@ type bridge struct {
 }
 
 func newBridge() (*bridge, error) {
-	b := &bridge{}
-	err := onOwnThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("make a network namespace: %w", err)
-		}
-		f, err := os.Open("/proc/thread-self/ns/net")
-		if err != nil {
-			return fmt.Errorf("open the network namespace: %w", err)
-		}
-		b.space = namespaces{{f, unix.CLONE_NEWNET}}
-		return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0o644)
-	})
+	space, err := newNetwork("0")
 	if err != nil {
 		return nil, err
 	}
+	b := &bridge{space: space}
 	if b.handle, err = netlink.NewHandleAt(b.space.net()); err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
@@ -53,7 +45,25 @@ func newBridge() (*bridge, error) {
 	if err := b.handle.LinkAdd(b.link); err != nil {
 		return nil, fmt.Errorf("add the bridge: %w", err)
 	}
-	return b, errors.Join(up(b.handle, "lo"), b.handle.AddrAdd(b.link, mustAddr(bridgeAddress)), up(b.handle, bridgeName))
+	return b, errors.Join(up(b.handle, "lo"), up(b.handle, bridgeName),
+		addAddress(b.handle, b.link, netip.MustParsePrefix(bridgeAddress)), addAddress(b.handle, b.link, netip.MustParsePrefix(bridgeAddress6)))
+}
+
+// newNetwork makes a network namespace; forward is "1" when packets may pass through it.
+func newNetwork(forward string) (namespaces, error) {
+	var space namespaces
+	err := onOwnThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("make a network namespace: %w", err)
+		}
+		f, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			return fmt.Errorf("open the network namespace: %w", err)
+		}
+		space = namespaces{{f, unix.CLONE_NEWNET}}
+		return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte(forward), 0o644)
+	})
+	return space, err
 }
 
 func (n namespaces) net() netns.NsHandle {
@@ -70,31 +80,6 @@ func (b *bridge) close() {
 	b.space.close()
 }
 
-// connect gives a booted host its cable, address and routes.
-func (b *bridge) connect(h *Host) error {
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = h.port()
-	attrs.MasterIndex = b.link.Attrs().Index
-	err := b.handle.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsPid(h.Pid())})
-	if err != nil {
-		return fmt.Errorf("add the cable: %w", err)
-	}
-	inside, err := netlink.NewHandleAt(h.power.net.net())
-	if err != nil {
-		return fmt.Errorf("open netlink: %w", err)
-	}
-	defer inside.Close()
-	eth0, err := inside.LinkByName("eth0")
-	if err != nil {
-		return fmt.Errorf("find eth0: %w", err)
-	}
-	err = errors.Join(up(b.handle, h.port()), up(inside, "lo"), inside.AddrAdd(eth0, mustAddr(h.Address()+"/24")), up(inside, "eth0"))
-	if err != nil {
-		return fmt.Errorf("set up the network: %w", err)
-	}
-	return errors.Join(h.addRoutes(inside, eth0), carrier(inside))
-}
-
 // carrier waits until eth0 may carry packets, which the kernel says a moment after both ends are up.
 func carrier(inside *netlink.Handle) error {
 	for range 200 {
@@ -104,34 +89,6 @@ func carrier(inside *netlink.Handle) error {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return errors.New("eth0 does not come up")
-}
-
-func (h *Host) addRoutes(inside *netlink.Handle, eth0 netlink.Link) error {
-	var errs []error
-	if h.defaultRoute {
-		everything := mustAddr("0.0.0.0/0").IPNet
-		gateway := mustAddr(bridgeAddress).IP
-		errs = append(errs, inside.RouteAdd(&netlink.Route{Dst: everything, Gw: gateway, LinkIndex: eth0.Attrs().Index}))
-	}
-	for _, cidr := range h.blackholes { // behind any route that the product makes
-		errs = append(errs, inside.RouteAdd(&netlink.Route{Dst: mustAddr(cidr).IPNet, Type: unix.RTN_BLACKHOLE, Priority: 4000}))
-	}
-	return errors.Join(errs...)
-}
-
-// disconnect removes the cable at once: the kernel would remove it some time after the host's end.
-func (b *bridge) disconnect(h *Host) error {
-	link, err := b.handle.LinkByName(h.port())
-	if errors.As(err, new(netlink.LinkNotFoundError)) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("find the cable: %w", err)
-	}
-	if err := b.handle.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("remove the cable: %w", err)
-	}
-	return nil
 }
 
 // port is the bridge's end of the host's cable.
@@ -230,13 +187,4 @@ func up(h *netlink.Handle, name string) error {
 		return fmt.Errorf("find %s: %w", name, err)
 	}
 	return h.LinkSetUp(link)
-}
-
-// mustAddr reads addresses that this package writes itself.
-func mustAddr(text string) *netlink.Addr {
-	ip, network, err := net.ParseCIDR(text)
-	if err != nil {
-		return &netlink.Addr{}
-	}
-	return &netlink.Addr{IPNet: &net.IPNet{IP: ip, Mask: network.Mask}}
 }

@@ -32,6 +32,18 @@ func Program(name, file string) Option {
 	}
 }
 
+// IPv6 gives the host the address fd00:200::(10+N) beside its IPv4 address. It has no effect behind a router.
+func IPv6() Option { return func(h *Host) { h.address6 = h.lab.net.address6(h.number) } }
+
+// BehindNAT puts a router between the host and the bridge, as at home: the host is 192.168.77.(10+N), the router's
+// outside has the host's place on the bridge (Host.Outside). The host can open connections to others, nobody to it.
+func BehindNAT() Option {
+	return func(h *Host) {
+		h.router = &router{outside: h.address}
+		h.address = h.router.inside(h.number)
+	}
+}
+
 // ReadOnly makes a folder or file of the host read-only, for example /proc/sys/net/netfilter.
 func ReadOnly(path string) Option { return func(h *Host) { h.readOnly = append(h.readOnly, path) } }
 
