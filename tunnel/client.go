@@ -1,0 +1,194 @@
+package tunnel
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"golang.org/x/net/http2"
+
+	"github.com/skerry-io/skerry/internal/wire"
+)
+
+// errOwn is a server's answer to the node in its own process.
+var errOwn = errors.New("this is the node's own server")
+
+// Servers are the servers of the cluster, as a node knows them.
+type Servers interface {
+	// URLs lists them now.
+	URLs() []string
+	// Changed gives a channel that closes at the next change of the list; nil when there will be none.
+	Changed() <-chan struct{}
+}
+
+// Fixed is a list of servers that does not change.
+type Fixed []string
+
+// URLs is the list.
+func (f Fixed) URLs() []string { return f }
+
+// Changed is nil.
+func (f Fixed) Changed() <-chan struct{} { return nil }
+
+// Config is what a node's end needs.
+type Config struct {
+	Servers Servers
+	// TLS gives the node's client certificate and the CA to trust; asked at each attempt, so that a renewed certificate
+	// counts. The result is not kept.
+	TLS  func() (*tls.Config, error)
+	Dial Dial
+	Log  *slog.Logger
+}
+
+// Client is a node's end of its tunnels.
+type Client struct {
+	config  Config
+	pulse   pulse
+	buffers websocket.BufferPool
+	pause   func(attempt int) time.Duration
+}
+
+// NewClient prepares the node's end.
+func NewClient(c Config) *Client {
+	return &Client{config: c, pulse: defaultPulse(), buffers: newBuffers(),
+		pause: func(attempt int) time.Duration { return pause(attempt, rand.Float64()) }}
+}
+
+// Run keeps a tunnel to each server until ctx ends. It is ready at once: nothing on the node waits for a tunnel.
+func (c *Client) Run(ctx context.Context, ready func()) error {
+	ready()
+	var lines sync.WaitGroup
+	defer lines.Wait()
+	stops := map[string]context.CancelFunc{}
+	for {
+		changed := c.config.Servers.Changed()
+		wanted := map[string]bool{}
+		for _, server := range c.config.Servers.URLs() {
+			wanted[server] = true
+			if stops[server] == nil {
+				line, stop := context.WithCancel(ctx)
+				stops[server] = stop
+				lines.Go(func() { c.keep(line, server) })
+			}
+		}
+		for server, stop := range stops {
+			if !wanted[server] {
+				stop()
+				delete(stops, server)
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil // and with it end all lines
+		}
+	}
+}
+
+// keep holds a tunnel to one server until ctx ends.
+func (c *Client) keep(ctx context.Context, server string) {
+	log := c.config.Log.With("server", server)
+	for attempt, told := 0, false; ; attempt++ {
+		began := time.Now()
+		up, err := c.once(ctx, server, log)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errOwn):
+			log.Debug("the server is in this process: no tunnel")
+			return
+		case up:
+			log.Info("the tunnel to a server ended")
+			told = false
+			if time.Since(began) > settled {
+				attempt = 0
+			}
+		case !told && attempt > 1: // a server that restarts is away for longer than the first pauses
+			log.Warn("no tunnel to a server: it cannot reach this node's kubelet for now", "err", err)
+			told = true
+		}
+		timer := time.NewTimer(c.pause(attempt))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// once makes a tunnel and serves it to its end. up says whether there was one.
+func (c *Client) once(ctx context.Context, server string, log *slog.Logger) (up bool, err error) {
+	ws, err := c.open(ctx, server)
+	if err != nil {
+		return false, err
+	}
+	log.Info("the tunnel to a server is up")
+	conn := newConn(ws)
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	work := &answers{dial: c.config.Dial}
+	defer work.busy.Wait()
+	quiet := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	(&http2.Server{
+		MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame,
+		MaxUploadBufferPerStream: window, MaxUploadBufferPerConnection: allWindows,
+		ReadIdleTimeout: c.pulse.silence, PingTimeout: c.pulse.answer,
+	}).ServeConn(conn, &http2.ServeConnOpts{Context: ctx, Handler: work, BaseConfig: &http.Server{ErrorLog: quiet}})
+	return true, nil
+}
+
+// open connects to a server and makes the connection a websocket.
+func (c *Client) open(ctx context.Context, server string) (*websocket.Conn, error) {
+	address, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+	config, err := c.config.TLS()
+	if err != nil {
+		return nil, fmt.Errorf("the node's certificate: %w", err)
+	}
+	config = config.Clone()
+	config.NextProtos = []string{"http/1.1"} // a websocket needs it; the port would rather speak HTTP/2
+	dialer := websocket.Dialer{
+		NetDialContext:   (&net.Dialer{Timeout: handshakePatience, KeepAlive: 15 * time.Second}).DialContext,
+		TLSClientConfig:  config,
+		HandshakeTimeout: handshakePatience,
+		Subprotocols:     []string{protocol},
+		WriteBufferSize:  writeBuffer,
+		WriteBufferPool:  c.buffers,
+	}
+	ws, answer, err := dialer.DialContext(ctx, "wss://"+address.Host+wire.PathConnect, nil)
+	switch {
+	case err != nil && answer != nil:
+		return nil, refusal(answer)
+	case err != nil:
+		return nil, err
+	case ws.Subprotocol() != protocol:
+		return nil, errors.Join(fmt.Errorf("the server does not speak %s in its tunnels", protocol), ws.Close())
+	}
+	return ws, nil
+}
+
+// refusal is what a server says when it gives no tunnel.
+func refusal(answer *http.Response) error {
+	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusMisdirectedRequest {
+		return errOwn
+	}
+	reason, _ := io.ReadAll(io.LimitReader(answer.Body, maxReason))
+	line, _, _ := strings.Cut(strings.TrimSpace(string(reason)), "\n")
+	return fmt.Errorf("the server answers %s: %s", answer.Status, line)
+}

@@ -1,0 +1,39 @@
+package tunnel
+
+import (
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// protocol is the websocket subprotocol: HTTP/2 in binary messages, in which the server asks (CONNECT host:port) and the
+// node answers. A change that old nodes do not understand gets another number.
+const protocol = "skerry-tunnel-1"
+
+const (
+	// maxFrame bounds a piece of one connection's data, in bytes. Between two of them others have their turn; a sender
+	// keeps a buffer of this size for as long as a connection is open.
+	maxFrame = 32 << 10
+	// window is how much of one connection's data may be under way, or wait for its reader, in bytes. It bounds the speed
+	// of one connection on a long way: at 50 ms to 20 MB/s.
+	window = 1 << 20
+	// maxStreams bounds the connections in one tunnel; the next one waits for an end.
+	maxStreams = 1000
+	// allWindows is large enough for all of them, so that full ones do not stop the others.
+	allWindows = maxStreams * window
+	// writeBuffer is what one websocket message is put together in, where it has to be.
+	writeBuffer = maxFrame + 1<<10
+)
+
+// pulse says when an end of a tunnel doubts the other.
+type pulse struct {
+	silence time.Duration // after this long without a sign of life it asks
+	answer  time.Duration // and gives the other so long to answer
+}
+
+// defaultPulse notices a dead link in 17 s, and costs an idle tunnel one ping in ten.
+func defaultPulse() pulse { return pulse{silence: 10 * time.Second, answer: 7 * time.Second} }
+
+// newBuffers shares write buffers between tunnels: an idle one needs none.
+func newBuffers() websocket.BufferPool { return &sync.Pool{} }
