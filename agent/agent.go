@@ -67,6 +67,7 @@ func New(c config.Node, n Needs) (*Node, error) {
 		Name:      c.NodeName,
 		Addresses: n.IPs,
 		Token:     n.Token,
+		Beside:    n.Controllers != nil,
 	}, n.Log)
 	return node, nil
 }

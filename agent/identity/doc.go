@@ -1,7 +1,9 @@
-// Package identity is who this node is: a key made here, and the certificates a server signed for it.
+// Package identity is who this node is: its key, its certificates, and what its cluster has in common.
 //
-// Owns: the node's key, the first contact with a server, and the files the node's components authenticate with.
-// Does not know: Kubernetes, who uses the files.
-// Promises: the key never leaves the node; a server is only told the token's secret after its CA matched the token.
+// Owns: the first contact with a server, the renewal of certificates, and the files that come out of both. Does not
+// know: what the certificates are used for, how the server signs.
+// Promises: the key never leaves the node; no secret is sent before the server is known to be the token's; a node that
+// has joined once is ready without any server; a refusal leaves nothing behind; a new certificate replaces the old one
+// as a whole, in memory and on disk, without a restart.
 // Start reading at Node.Run.
 package identity

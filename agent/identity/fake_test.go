@@ -2,15 +2,20 @@ package identity
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/wire"
@@ -36,16 +41,20 @@ type fakeServer struct {
 	token              wire.Token
 	told               *certs.CA    // what it calls its CA; its own if nil
 	answer             http.Handler // of a join request that has the secret; a good one if nil
+	renewal            http.Handler // of a request with a client certificate; a good one if nil
+	expires            time.Time    // of its serving certificate; far away if zero
 
 	mu      sync.Mutex // guards what follows
 	secrets []string   // that were sent to it
 	asks    []wire.Join
+	paths   []string // that were asked for
+	domain  string   // of the cluster
 }
 
 // newFake starts a server whose certificate is good for names.
 func newFake(t *testing.T, change func(*fakeServer), names ...string) *fakeServer {
 	t.Helper()
-	f := &fakeServer{serverCA: newCA(t, "server-ca"), clientCA: newCA(t, "client-ca")}
+	f := &fakeServer{serverCA: newCA(t, "server-ca"), clientCA: newCA(t, "client-ca"), domain: "cluster.local"}
 	f.token = wire.NewToken(f.serverCA.Certificate)
 	change(f)
 	key, err := certs.NewKey()
@@ -60,8 +69,12 @@ func newFake(t *testing.T, change func(*fakeServer), names ...string) *fakeServe
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !f.expires.IsZero() {
+		cert = again(t, cert, f.serverCA, f.expires)
+	}
 	f.Server = httptest.NewUnstartedServer(f)
-	f.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}}
+	f.Config.ErrorLog = log.New(io.Discard, "", 0)
+	f.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}, ClientAuth: tls.RequestClientCert}
 	f.StartTLS()
 	t.Cleanup(f.Close)
 	return f
@@ -73,7 +86,12 @@ func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.secrets = append(f.secrets, secret)
 		f.mu.Unlock()
 	}
+	f.mu.Lock()
+	f.paths = append(f.paths, r.URL.Path)
+	f.mu.Unlock()
 	switch r.URL.Path {
+	case wire.PathConfig, wire.PathCertificates:
+		f.known(w, r)
 	case wire.PathCACerts:
 		ca := f.told
 		if ca == nil {
@@ -93,6 +111,55 @@ func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// known answers who has a client certificate of a node.
+func (f *fakeServer) known(w http.ResponseWriter, r *http.Request) {
+	peers := r.TLS.PeerCertificates
+	switch {
+	case len(peers) == 0 || peers[0].CheckSignatureFrom(f.clientCA.Certificate) != nil || !strings.HasPrefix(peers[0].Subject.CommonName, "system:node:"):
+		http.Error(w, "not one of ours", http.StatusUnauthorized)
+	case f.renewal != nil:
+		f.renewal.ServeHTTP(w, r)
+	case r.URL.Path == wire.PathCertificates:
+		f.join(w, r)
+	default:
+		_ = json.NewEncoder(w).Encode(f.cluster())
+	}
+}
+
+func (f *fakeServer) cluster() wire.Cluster {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return wire.Cluster{ClusterDomain: f.domain}
+}
+
+func (f *fakeServer) setDomain(domain string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.domain = domain
+}
+
+// asked says how often a path was asked for.
+func (f *fakeServer) asked(path string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(slices.DeleteFunc(slices.Clone(f.paths), func(p string) bool { return p != path }))
+}
+
+// again signs a certificate again, with another end.
+func again(t *testing.T, cert *x509.Certificate, ca *certs.CA, end time.Time) *x509.Certificate {
+	t.Helper()
+	template := *cert
+	template.NotAfter = end
+	der, err := x509.CreateCertificate(rand.Reader, &template, ca.Certificate, cert.PublicKey, ca.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }
 
 func (f *fakeServer) join(w http.ResponseWriter, r *http.Request) {
@@ -122,7 +189,7 @@ func (f *fakeServer) join(w http.ResponseWriter, r *http.Request) {
 		Kubelet:       sign(f.clientCA, certs.Subject{Name: "system:node:" + ask.Name, Groups: []string{"system:nodes"}, Client: true}),
 		KubeletServer: sign(f.serverCA, certs.Subject{Name: ask.Name, IPs: ask.Addresses, Server: true}),
 		KubeProxy:     sign(f.clientCA, certs.Subject{Name: "system:kube-proxy", Client: true}),
-		Cluster:       wire.Cluster{ClusterDomain: "cluster.local"},
+		Cluster:       f.cluster(),
 	})
 }
 

@@ -5,104 +5,97 @@ import (
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
-	"time"
+	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/fault"
-	"github.com/skerry-io/skerry/internal/kubeconfig"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
 // Config is what a node must know to join.
 type Config struct {
-	Dir       string // where key and certificates are kept
+	Dir       string // where key, certificates and what the server told are kept
 	Server    string // URL of a server
 	Endpoint  string // URL of the node's own API endpoint, which its components are told
 	Name      string
 	Addresses []netip.Addr
 	Token     func() (wire.Token, error) // asked when it is needed: beside a server it is made at the same time
+	// Beside says that a server runs in the same process. It is asked at each start, because it is there and what it
+	// says may be new; any other is asked after the start, because it may be away.
+	Beside bool
 }
 
-// Node is this node. Its methods but Run may be called once Run has called ready.
+// Node is this node. Its methods but Run may be called once Run has called ready, from anywhere: they give the newest
+// certificates and cost next to nothing.
 type Node struct {
 	config Config
 	log    *slog.Logger
 	key    *ecdsa.PrivateKey
-	joined *wire.Joined
+
+	now     atomic.Pointer[material]
+	cluster wire.Cluster // of this start
+
+	changed chan struct{} // closed by change
+	change  func()
 }
 
 // New prepares a node that has not joined yet.
-func New(c Config, log *slog.Logger) *Node { return &Node{config: c, log: log} }
-
-// Run joins and keeps trying until a server answers; a server that refuses is an error.
-func (n *Node) Run(ctx context.Context, ready func()) error {
-	var err error
-	if n.key, err = certs.LoadKey(n.KeyFile()); err != nil {
-		return fault.New("read the node's key").Because(err).Fix("remove %s: the node makes another one and gets new certificates for it", n.KeyFile())
-	}
-	if err := n.insist(ctx); err != nil {
-		return ignoreStop(ctx, err)
-	}
-	if err := n.save(); err != nil {
-		return fmt.Errorf("keep the node's certificates: %w", err)
-	}
-	ready()
-	<-ctx.Done()
-	return nil
+func New(c Config, log *slog.Logger) *Node {
+	n := &Node{config: c, log: log, changed: make(chan struct{})}
+	n.change = sync.OnceFunc(func() { close(n.changed) })
+	return n
 }
 
-// insist repeats the first contact while nobody answers, soon at first: beside a server it is up in a moment.
-func (n *Node) insist(ctx context.Context) error {
-	wait := 20 * time.Millisecond
-	for told := false; ; wait = min(2*wait, 5*time.Second) {
-		err := n.join(ctx)
-		var refused *fault.Fault
-		if err == nil || errors.As(err, &refused) {
+// Run makes the node ready with what it has kept, or joins and keeps trying until a server answers. Then it renews the
+// certificates for as long as it runs. A server that refuses the node is an error.
+func (n *Node) Run(ctx context.Context, ready func()) error {
+	if !strings.HasPrefix(n.config.Server, "https://") {
+		return fault.New("join %s: a server is reached by https only", n.config.Server).Fix("write https:// in the server's URL")
+	}
+	var err error
+	if n.key, err = certs.LoadKey(n.KeyFile()); err != nil {
+		return fault.New("read the node's key").Because(err).
+			Fix("remove %s and run `skerry node replace %s` on the server: the node makes another key and joins with it", n.KeyFile(), n.config.Name)
+	}
+	if err := n.insist(ctx, soon(), n.begin); err != nil {
+		return ignoreStop(ctx, err)
+	}
+	n.cluster = n.now.Load().Cluster
+	ready()
+	return ignoreStop(ctx, n.follow(ctx))
+}
+
+// begin takes what was kept, when it is still good; else it joins.
+func (n *Node) begin(ctx context.Context) error {
+	kept := n.restore()
+	if kept == nil || !n.good(kept) {
+		return n.join(ctx, kept)
+	}
+	if n.config.Beside {
+		n.now.Store(kept)
+		if err := n.refresh(ctx); err != nil {
 			return err
 		}
-		if wait > time.Second && !told {
-			n.log.Warn("waiting for a server", "server", n.config.Server, "err", err)
-			told = true
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return n.save(n.now.Load())
 	}
+	return n.take(kept)
 }
 
 func (n *Node) path(name string) string { return filepath.Join(n.config.Dir, name) }
 
-// save writes certificates, and the kubeconfigs that lead to the node's own endpoint.
-func (n *Node) save() error {
-	for name, text := range map[string]string{
-		"server-ca.crt": n.joined.ServerCA, "client-ca.crt": n.joined.ClientCA, "client-kubelet.crt": n.joined.Kubelet,
-		"serving-kubelet.crt": n.joined.KubeletServer, "client-kube-proxy.crt": n.joined.KubeProxy,
-	} {
-		if err := certs.WriteFile(n.path(name), []byte(text), 0o644); err != nil {
-			return err
-		}
-	}
-	for name, user := range map[string]string{n.KubeletConfig(): "client-kubelet.crt", n.KubeProxyConfig(): "client-kube-proxy.crt"} {
-		file := kubeconfig.File{Server: n.config.Endpoint, CAFile: n.path("server-ca.crt"), CertFile: n.path(user), KeyFile: n.KeyFile()}
-		if err := file.Write(name, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Name is the node's name in the cluster.
 func (n *Node) Name() string { return n.config.Name }
 
-// Cluster is what the server told of the cluster.
-func (n *Node) Cluster() wire.Cluster { return n.joined.Cluster }
+// Cluster is what the cluster had in common when this node started; see Changed.
+func (n *Node) Cluster() wire.Cluster { return n.cluster }
+
+// Changed closes when a server has told something else than Cluster says. The next start will have it.
+func (n *Node) Changed() <-chan struct{} { return n.changed }
 
 // ClientCAFile holds the CA of those who may call this node's kubelet.
 func (n *Node) ClientCAFile() string { return n.path("client-ca.crt") }
@@ -120,40 +113,22 @@ func (n *Node) KubeletConfig() string { return n.path("kubelet.kubeconfig") }
 func (n *Node) KubeProxyConfig() string { return n.path("kube-proxy.kubeconfig") }
 
 // Serving is the certificate for what this node listens on.
-func (n *Node) Serving() (tls.Certificate, error) { return n.pair(n.joined.KubeletServer) }
+func (n *Node) Serving() (tls.Certificate, error) { return n.now.Load().serving, nil }
 
-// Clients are the node's client certificates by the user they name.
-func (n *Node) Clients() (map[string]tls.Certificate, error) {
-	clients := map[string]tls.Certificate{}
-	for _, text := range []string{n.joined.Kubelet, n.joined.KubeProxy} {
-		pair, err := n.pair(text)
-		if err != nil {
-			return nil, err
-		}
-		clients[pair.Leaf.Subject.CommonName] = pair
-	}
-	return clients, nil
-}
+// Clients are the node's client certificates by the user they name. The map must not be changed.
+func (n *Node) Clients() (map[string]tls.Certificate, error) { return n.now.Load().clients, nil }
+
+// Client is the node's own client certificate, as its kubelet and its tunnel show it.
+func (n *Node) Client() tls.Certificate { return n.now.Load().clients[user(n.config.Name)] }
 
 // ServerCA is the pool to verify a server with.
-func (n *Node) ServerCA() *x509.CertPool { return pool(n.joined.ServerCA) }
+func (n *Node) ServerCA() *x509.CertPool { return n.now.Load().serverCA }
 
 // ClientCA is the pool to verify clients with.
-func (n *Node) ClientCA() *x509.CertPool { return pool(n.joined.ClientCA) }
+func (n *Node) ClientCA() *x509.CertPool { return n.now.Load().clientCA }
 
-func (n *Node) pair(cert string) (tls.Certificate, error) {
-	key, err := certs.EncodeKey(n.key)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.X509KeyPair([]byte(cert), key)
-}
-
-func pool(text string) *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AppendCertsFromPEM([]byte(text))
-	return p
-}
+// user is how the cluster calls a node that asks for something.
+func user(name string) string { return "system:node:" + name }
 
 func ignoreStop(ctx context.Context, err error) error {
 	if ctx.Err() != nil {

@@ -123,8 +123,8 @@ func TestTheKeyOutlivesARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if !bytes.Equal(f.asks[0].PublicKey, f.asks[1].PublicKey) {
-		t.Error("the node comes back with another key")
+	if f.asked(wire.PathJoin) != 1 {
+		t.Errorf("the node joined %d times", f.asked(wire.PathJoin))
 	}
 }
 
@@ -153,7 +153,8 @@ func TestAServerThatRefuses(t *testing.T) {
 		want   string
 		cure   string
 	}{
-		"the secret is wrong": {plain, func(t wire.Token) wire.Token { t.Secret = "wrong"; return t }, "does not know this token", "token file"},
+		"the secret is wrong": {plain, func(t wire.Token) wire.Token { t.Secret = "wrong"; return t }, "refused this node: 401 Unauthorized: no", "server"},
+		"it says why":         {answers(http.StatusConflict, "taken; to cure: run `skerry node replace pi`"), asItIs, "409 Conflict: taken", "run `skerry node replace pi`"},
 		"the server says no":  {answers(http.StatusBadRequest, "\"pi\" is taken"), asItIs, "refused this node: 400 Bad Request: \"pi\" is taken", "name"},
 		"no word of Skerry":   {answers(http.StatusNotFound, "<html>\n<h1>nginx"), asItIs, "404 Not Found: <html>", "Skerry server"},
 		"nothing said":        {answers(http.StatusForbidden, ""), asItIs, "403 Forbidden", "Skerry server"},
@@ -162,8 +163,8 @@ func TestAServerThatRefuses(t *testing.T) {
 		}, asItIs,
 			"307 Temporary Redirect", "Skerry server"},
 	} {
-		f := newFake(t, c.change)
-		err := join(t, nodeOf(t.TempDir(), f.URL, c.token(f.token), slog.New(slog.DiscardHandler)))
+		f, dir := newFake(t, c.change), t.TempDir()
+		err := join(t, nodeOf(dir, f.URL, c.token(f.token), slog.New(slog.DiscardHandler)))
 		var told *fault.Fault
 		if !errors.As(err, &told) || !strings.Contains(err.Error(), c.want) || !strings.Contains(told.Cure(), c.cure) {
 			t.Errorf("%s: got %v", name, err)
@@ -171,6 +172,16 @@ func TestAServerThatRefuses(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), f.token.Secret) {
 			t.Errorf("%s: the error shows the secret", name)
 		}
+		wantOnlyTheKey(t, name, dir)
+	}
+}
+
+// wantOnlyTheKey says that a refusal leaves nothing of a node but its key.
+func wantOnlyTheKey(t *testing.T, name, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 || entries[0].Name() != "node.key" {
+		t.Errorf("%s: it leaves %v, %v", name, entries, err)
 	}
 }
 
@@ -178,8 +189,8 @@ func asItIs(t wire.Token) wire.Token { return t }
 
 func TestTheSecretIsOnlyToldToTheTokensOwnServer(t *testing.T) {
 	genuine := newCA(t, "genuine")
-	f := newFake(t, plain)
-	err := join(t, nodeOf(t.TempDir(), f.URL, wire.NewToken(genuine.Certificate), slog.New(slog.DiscardHandler)))
+	f, dir := newFake(t, plain), t.TempDir()
+	err := join(t, nodeOf(dir, f.URL, wire.NewToken(genuine.Certificate), slog.New(slog.DiscardHandler)))
 	var told *fault.Fault
 	if !errors.As(err, &told) || !strings.Contains(err.Error(), "not the one this token was made by") || told.Cure() == "" {
 		t.Errorf("a stranger: got %v", err)
@@ -187,6 +198,7 @@ func TestTheSecretIsOnlyToldToTheTokensOwnServer(t *testing.T) {
 	if len(f.sent()) > 0 {
 		t.Errorf("a stranger was sent %q", f.sent())
 	}
+	wantOnlyTheKey(t, "a stranger", dir)
 
 	// The genuine CA's certificate is open to all: a stranger can show it, but not answer for it.
 	f = newFake(t, func(f *fakeServer) { f.told = genuine })
@@ -232,6 +244,7 @@ func TestTroubleThatPassesIsWaitedOut(t *testing.T) {
 	f := newFake(t, func(f *fakeServer) {
 		f.answer = &lateServer{failures: []http.HandlerFunc{
 			func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "starting", http.StatusServiceUnavailable) },
+			func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "too often", http.StatusTooManyRequests) },
 			func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"kubelet":`)) },
 			func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{}`)) },
 			func(w http.ResponseWriter, r *http.Request) { stolen(t, f, w, r) },
@@ -258,30 +271,4 @@ func stolen(t *testing.T, f *fakeServer, w http.ResponseWriter, r *http.Request)
 	}
 	r.Body = joinBody(t, wire.Join{Name: "pi", PublicKey: public})
 	f.join(w, r)
-}
-
-func TestAServerThatIsNotThereIsWaitedForUntilTheEnd(t *testing.T) {
-	var out bytes.Buffer
-	ctx, stop := context.WithTimeout(t.Context(), 3*time.Second)
-	defer stop()
-	n := nodeOf(t.TempDir(), "https://127.0.0.1:1", wire.Token{Secret: "x"}, slog.New(slog.NewTextHandler(&out, nil)))
-	if err := n.Run(ctx, func() { t.Error("called ready") }); err != nil {
-		t.Errorf("a stop is an error: %v", err)
-	}
-	if strings.Count(out.String(), "waiting for a server") != 1 {
-		t.Errorf("got %q", &out)
-	}
-}
-
-func TestACertificateThatDoesNotFitTheURLIsWaitedForAndTold(t *testing.T) {
-	var out bytes.Buffer
-	f := newFake(t, plain, "elsewhere")
-	ctx, stop := context.WithTimeout(t.Context(), 3*time.Second)
-	defer stop()
-	if err := nodeOf(t.TempDir(), f.URL, f.token, slog.New(slog.NewTextHandler(&out, nil))).Run(ctx, func() { t.Error("called ready") }); err != nil {
-		t.Error(err)
-	}
-	if !strings.Contains(out.String(), "127.0.0.1") || !strings.Contains(out.String(), "certificate") || len(f.sent()) > 0 {
-		t.Errorf("sent %q, told %q", f.sent(), &out)
-	}
 }

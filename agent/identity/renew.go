@@ -1,0 +1,161 @@
+package identity
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/wire"
+)
+
+// backoff is the pause between attempts: it doubles from min to max.
+type backoff struct{ min, max time.Duration }
+
+const (
+	// checkEvery is how often the age of the certificates is looked at: by the clock, which may be set while the node runs.
+	checkEvery = time.Hour
+	// quiet is how long nobody is told of attempts that did not work: servers restart.
+	quiet = time.Second
+)
+
+// soon is for a node that waits: beside a server, that is up in a moment.
+func soon() backoff { return backoff{20 * time.Millisecond, 5 * time.Second} }
+
+// later is for a node that works meanwhile.
+func later() backoff { return backoff{time.Second, time.Minute} }
+
+// insist repeats do while it can still help; a fault says that it cannot. Each kind of trouble is told once.
+func (n *Node) insist(ctx context.Context, pause backoff, do func(context.Context) error) error {
+	told := ""
+	for wait := pause.min; ; wait = min(2*wait, pause.max) {
+		err := do(ctx)
+		var refused *fault.Fault
+		if err == nil || errors.As(err, &refused) || ctx.Err() != nil {
+			return err
+		}
+		if why := explain(err); wait > quiet && why.kind != told {
+			n.log.Warn("waiting for a server", "server", n.config.Server, "why", why.text, "cure", why.cure, "err", err)
+			told = why.kind
+		}
+		select {
+		// Half of it by chance: many nodes lose their server at the same moment.
+		case <-time.After(wait/2 + rand.N(wait/2)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// follow keeps the certificates good and notices what is new in the cluster, until ctx ends or a server says that this
+// node is no longer wanted.
+func (n *Node) follow(ctx context.Context) error {
+	for ask := !n.config.Beside; ; ask = false {
+		if ask || n.now.Load().worn() {
+			if err := n.insist(ctx, later(), n.refresh); err != nil {
+				return err
+			}
+			n.compare()
+		}
+		select {
+		case <-time.After(checkEvery):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// compare tells once when the cluster is no longer what this node started with.
+func (n *Node) compare() {
+	if sameCluster(n.now.Load().Cluster, n.cluster) {
+		return
+	}
+	n.log.Warn("the settings of the cluster have changed; this node has them from its next start on")
+	n.change()
+}
+
+// refresh asks for new certificates where the node needs some, else for what is new in the cluster. The error is a fault
+// when the node cannot go on: its name is another's, or its certificates are over and it cannot join again.
+func (n *Node) refresh(ctx context.Context) error {
+	have := n.now.Load()
+	if have.expired() {
+		return n.join(ctx, have)
+	}
+	err := n.update(ctx, have)
+	var no refusal
+	if !errors.As(err, &no) || no.replaced() {
+		return err
+	}
+	if no.unknown() {
+		// The server has no record of us, or other authorities than before: what counts then is the token.
+		if err = n.join(ctx, have); err == nil {
+			return nil
+		}
+	}
+	var final *fault.Fault
+	if errors.As(err, &no) && no.replaced() || !errors.As(err, &final) {
+		return err
+	}
+	// The certificates are good for months: it can be put right while the node works.
+	return stillGood{err}
+}
+
+// stillGood is a refusal that does not end a node whose certificates count.
+type stillGood struct{ refused error }
+
+func (s stillGood) Error() string { return s.refused.Error() }
+
+// update is one question to a server, with the node's client certificate.
+func (n *Node) update(ctx context.Context, have *material) error {
+	if have.worn() || !have.serves(n.config.Addresses) {
+		ask, err := n.request()
+		if err != nil {
+			return err
+		}
+		text, err := n.ask(ctx, have, http.MethodPost, wire.PathCertificates, ask)
+		if err != nil {
+			return err
+		}
+		m, err := n.accept(text)
+		if err != nil {
+			return fmt.Errorf("the new certificates: %w", err)
+		}
+		n.log.Info("the node has new certificates", "until", m.serving.Leaf.NotAfter.Format(time.DateOnly))
+		return n.take(m)
+	}
+	text, err := n.ask(ctx, have, http.MethodGet, wire.PathConfig, nil)
+	if err != nil {
+		return err
+	}
+	next := *have
+	next.Cluster = wire.Cluster{}
+	if err := json.Unmarshal(text, &next.Cluster); err != nil {
+		return fmt.Errorf("the settings of the cluster: %w", err)
+	}
+	if sameCluster(next.Cluster, have.Cluster) {
+		return nil
+	}
+	return n.take(&next)
+}
+
+// ask calls the server that the node was given, and when that is away any other, through the node's own endpoint.
+func (n *Node) ask(ctx context.Context, have *material, method, path string, body []byte) ([]byte, error) {
+	to := func(server string) ([]byte, error) {
+		trust := &tls.Config{RootCAs: have.serverCA, Certificates: []tls.Certificate{have.clients[user(n.config.Name)]}}
+		return call(ctx, request{server: server, trust: trust, method: method, path: path, body: body})
+	}
+	text, err := to(n.config.Server)
+	var no refusal
+	if err == nil || errors.As(err, &no) || n.config.Beside {
+		return text, err
+	}
+	if text, other := to(n.config.Endpoint); other == nil || errors.As(other, &no) {
+		return text, other
+	}
+	return nil, err
+}
