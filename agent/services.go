@@ -54,15 +54,25 @@ func (n *Node) guard(ctx context.Context, ready func()) error {
 }
 
 func (n *Node) network(ctx context.Context, ready func()) error {
-	return network.Run(ctx, network.Config{
+	cluster := n.id.Cluster()
+	c := network.Config{
+		Backend:    cluster.Backend,
 		Kubeconfig: n.id.KubeletConfig(),
+		Watcher:    n.id.KubeProxyConfig(),
 		NodeName:   n.id.Name(),
-		NodeIP:     n.ips[0],
-		PodCIDR:    n.id.Cluster().ClusterCIDR,
+		NodeIPs:    n.ips,
+		Iface:      n.config.FlannelIface,
+		PodCIDR:    cluster.ClusterCIDR,
 		CNIDir:     n.cniDir(),
 		Leases:     filepath.Join(n.paths.ContainerdState(), "leases"),
+		KeyFile:    filepath.Join(n.paths.AgentDir(), "wireguard.key"),
+		Apply:      n.ledger.Apply,
 		Log:        n.log,
-	}, ready)
+	}
+	if cluster.ExternalIP {
+		c.ExternalIP = n.config.NodeExternalIP
+	}
+	return network.Run(ctx, c, ready)
 }
 
 func (n *Node) kubelet(ctx context.Context, ready func()) error {

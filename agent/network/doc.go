@@ -1,8 +1,10 @@
-// Package network connects the pods of this node.
+// Package network connects the pods of this node, with each other and with those of other nodes.
 //
 // Owns: the routes that keep pod and service traffic off the uplink, the kernel settings for forwarding, the node's own
-// nftables table, and the CNI configuration. Does not know: who starts pods, services.
+// nftables table, and the CNI configuration. Does not know: who starts pods, services; how packets cross (overlay); what
+// a Node says (members).
 // Promises: the guard routes stand before anything else starts; the CNI configuration appears only when a pod could
-// get its network, which is what makes the node Ready; every change of the host is in the ledger.
+// get its network, which is what makes the node Ready, and does not wait for other nodes; every change of the host is in
+// the ledger; nothing is polled: nodes and the kernel tell of changes.
 // Start reading at Guard, then Run.
 package network

@@ -7,60 +7,176 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
-	core "k8s.io/api/core/v1"
-
-	"github.com/skerry-io/skerry/agent/nodewatch"
+	"github.com/skerry-io/skerry/agent/network/members"
+	"github.com/skerry-io/skerry/agent/network/overlay"
 	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/host"
 )
 
 // Config is what the pod network needs to know.
 type Config struct {
-	Kubeconfig string // of the kubelet
+	Backend    string // how nodes reach each other's pods
+	Kubeconfig string // of the kubelet, which may annotate the Node
+	Watcher    string // kubeconfig that may watch all Nodes
 	NodeName   string
-	NodeIP     netip.Addr // its interface's MTU is that of pods
+	NodeIPs    []netip.Addr
+	ExternalIP []netip.Addr // by which the other nodes reach this one, where that differs from NodeIPs
+	Iface      string       // the interface towards other nodes; empty for that of NodeIPs
 	PodCIDR    []netip.Prefix
 	CNIDir     string // where the configuration goes
 	Leases     string // where addresses in use are noted; cleared by a reboot
+	KeyFile    string // of WireGuard
+	Apply      func(host.Change) error
 	Log        *slog.Logger
 }
 
-// Run sets up the network of this node's pods, once the cluster has given the node its range, and then waits for the
-// end. The configuration stays, as pods do.
+// conflistName is the file of the CNI configuration.
+const conflistName = "10-skerry.conflist"
+
+// Run connects this node's pods to each other and to those of other nodes until ctx ends. The configuration stays, and
+// what the kernel does with it, as pods do.
 func Run(ctx context.Context, c Config, ready func()) error {
+	if c.Backend == overlay.None {
+		return leave(ctx, c, ready)
+	}
 	if err := masquerade(ctx, c.PodCIDR); err != nil {
 		return err
 	}
 	if err := warnOfFirewall(ctx, c.PodCIDR, c.Log); err != nil {
 		c.Log.Warn("other firewalls on this host could not be looked at", "err", err) // pods may run all the same
 	}
-	hasRange := func(node *core.Node) bool { return len(node.Spec.PodCIDRs) > 0 }
-	node, err := nodewatch.Until(ctx, c.Kubeconfig, c.NodeName, hasRange)
-	if ctx.Err() != nil {
-		return nil
-	}
+	backend, err := overlay.Open(overlay.Config{Kind: c.Backend, Node: c.NodeName, Cluster: c.PodCIDR, Iface: c.Iface, Addrs: c.NodeIPs,
+		Announced: c.ExternalIP, KeyFile: c.KeyFile, Apply: c.Apply, Log: c.Log})
 	if err != nil {
 		return err
 	}
-	ranges, err := parse(node.Spec.PodCIDRs)
+	changed := make(chan struct{}, 1)
+	wake := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	nodes, err := members.Watch(members.Config{Reader: c.Watcher, Writer: c.Kubeconfig, Node: c.NodeName, Cluster: c.PodCIDR, Changed: wake})
 	if err != nil {
 		return err
 	}
-	text, err := conflist(ranges, mtuOf(c.NodeIP), c.Leases)
-	if err != nil {
-		return err
+	n := &network{config: c, backend: backend, nodes: nodes, ready: sync.OnceFunc(ready)}
+	return errors.Join(n.run(ctx, changed, wake), backend.Close())
+}
+
+// leave is for a user who brings a CNI plugin: only an own configuration of earlier goes.
+func leave(ctx context.Context, c Config, ready func()) error {
+	if err := os.Remove(filepath.Join(c.CNIDir, conflistName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the CNI configuration: %w", err)
 	}
-	if err := replace(filepath.Join(c.CNIDir, "10-skerry.conflist"), text); err != nil {
-		return fmt.Errorf("write the CNI configuration: %w", err)
+	if err := errors.Join(os.MkdirAll(c.CNIDir, 0o755), overlay.Close()); err != nil {
+		return err
 	}
 	ready()
 	<-ctx.Done()
 	return nil
 }
+
+// network keeps the kernel like the list of nodes.
+type network struct {
+	config  Config
+	backend overlay.Backend
+	nodes   *members.List
+	ready   func()
+	trouble string // what was told last
+}
+
+// How long after trouble, which no event may end, another try is made.
+const (
+	soon = time.Second
+	late = time.Minute
+)
+
+// run makes one step for each change that nodes or the kernel tell of.
+func (n *network) run(ctx context.Context, changed <-chan struct{}, wake func()) error {
+	ctx, stop := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	defer stop()
+	lost := make(chan error, 1)
+	wait.Go(func() { n.nodes.Run(ctx) })
+	wait.Go(func() { lost <- overlay.Watch(ctx, wake) })
+
+	pause := soon
+	var again <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-lost:
+			return err // the service starts over
+		case <-changed:
+		case <-again:
+		}
+		again = nil
+		if err := n.step(ctx); n.tell(ctx, err) {
+			again = time.After(pause)
+			pause = min(2*pause, late)
+		} else {
+			pause = soon
+		}
+	}
+}
+
+// tell logs trouble, once while it is the same, and says whether there is any.
+func (n *network) tell(ctx context.Context, err error) bool {
+	if err == nil || ctx.Err() != nil {
+		n.trouble = ""
+		return false
+	}
+	if text := err.Error(); text != n.trouble && !errors.Is(err, errUnseen) {
+		n.trouble = text
+		n.config.Log.Warn("pods of other nodes may be out of reach; trying on", "err", err)
+	}
+	return true
+}
+
+// step makes everything as it should be now. Pods of this node do not wait for the others.
+func (n *network) step(ctx context.Context) error {
+	own := n.nodes.Own()
+	if len(own) == 0 {
+		return nil // the cluster has not given this node a range yet
+	}
+	if err := n.backend.Up(own); err != nil {
+		return err
+	}
+	if err := clearBridge(own); err != nil {
+		return err
+	}
+	text, err := conflist(own, n.backend.MTU(), n.config.Leases)
+	if err != nil {
+		return err
+	}
+	if err := replace(filepath.Join(n.config.CNIDir, conflistName), text); err != nil {
+		return fmt.Errorf("write the CNI configuration: %w", err)
+	}
+	n.ready()
+	told, err := n.backend.Announcement()
+	if err != nil {
+		return err
+	}
+	err = n.nodes.Announce(ctx, told)
+	peers, known := n.nodes.Peers(told.Type)
+	if !known {
+		return errors.Join(err, errUnseen)
+	}
+	return errors.Join(err, n.backend.Sync(peers))
+}
+
+// errUnseen is no trouble, but needs another try.
+var errUnseen = errors.New("the list of nodes was not seen as a whole yet")
 
 // replace writes the file only when it differs: each write makes containerd load it again.
 func replace(path string, text []byte) error {
@@ -72,33 +188,4 @@ func replace(path string, text []byte) error {
 		return err
 	}
 	return certs.WriteFile(path, text, 0o600)
-}
-
-func parse(texts []string) ([]netip.Prefix, error) {
-	var ranges []netip.Prefix
-	for _, text := range texts {
-		cidr, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("the node's pod range: %w", err)
-		}
-		ranges = append(ranges, cidr)
-	}
-	return ranges, nil
-}
-
-// mtuOf is the MTU of the interface that has the address, 1500 when none has.
-func mtuOf(ip netip.Addr) int {
-	links, err := net.Interfaces()
-	if err != nil {
-		return 1500
-	}
-	for _, link := range links {
-		addrs, _ := link.Addrs()
-		for _, addr := range addrs {
-			if prefix, err := netip.ParsePrefix(addr.String()); err == nil && prefix.Addr().Unmap() == ip {
-				return link.MTU
-			}
-		}
-	}
-	return 1500
 }

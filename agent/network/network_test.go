@@ -1,12 +1,10 @@
 package network
 
 import (
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"testing"
 	"time"
 
@@ -111,35 +109,5 @@ func TestReplaceWritesOnlyWhatDiffers(t *testing.T) {
 	}
 	if err := replace(filepath.Dir(path), nil); err == nil {
 		t.Error("a folder is taken for the file")
-	}
-}
-
-func TestParse(t *testing.T) {
-	got, err := parse([]string{"10.42.0.0/24", "fd00:42::/64"})
-	if err != nil || !slices.Equal(got, prefixes("10.42.0.0/24", "fd00:42::/64")) {
-		t.Errorf("got %v, %v", got, err)
-	}
-	if _, err := parse([]string{"10.42.0.0"}); err == nil {
-		t.Error("an address is taken for a range")
-	}
-}
-
-func TestMTUIsThatOfTheNodesInterface(t *testing.T) {
-	links, err := net.Interfaces()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, link := range links {
-		addrs, err := link.Addrs()
-		if err != nil || len(addrs) == 0 {
-			continue
-		}
-		ip := netip.MustParsePrefix(addrs[0].String()).Addr()
-		if got := mtuOf(ip); got != link.MTU {
-			t.Errorf("%s of %s: got %d, want %d", ip, link.Name, got, link.MTU)
-		}
-	}
-	if got := mtuOf(netip.MustParseAddr("192.0.2.1")); got != 1500 {
-		t.Errorf("an address that no interface has: got %d", got)
 	}
 }

@@ -31,6 +31,8 @@ func empty(kind string) Change {
 		return &Sysctl{}
 	case "route":
 		return &Route{}
+	case "routes":
+		return &Routes{}
 	case "link":
 		return &Link{}
 	case "mounts":
