@@ -18,6 +18,10 @@ func arrowTable() []arrow {
 		{"internal/cli", []string{"internal", "internal/cli", "server", "agent", "datastore", "manifests"}, "it composes the rooms, and nothing else sees both halves"},
 		{"internal/cli/command", []string{"internal"}, "actions are handed in, so that a test of the command line links no room"},
 		{"internal/cli/progress", []string{"internal"}, "it shows states and knows no service"},
+		{"internal/cli/cluster", []string{"internal", "internal/cli/command", "internal/cli/tools/target"}, "commands are clients of a cluster as kubectl is"},
+		{"internal/cli/tokens", []string{"internal", "internal/cli/command", "internal/cli/cluster", "server/token"}, "the form of a token's Secret is said once"},
+		{"internal/cli/nodes", []string{"internal", "internal/cli/command", "internal/cli/cluster", "server/nodes"}, "the form of a key's record is said once"},
+		{"internal/cli/users", []string{"internal", "internal/cli/command", "internal/cli/cluster"}, "a client of the cluster, no more"},
 		{"internal/cli/tools", []string{"internal", "internal/cli/command"}, "kubectl, crictl and ctr are clients of a node, not parts of it"},
 		{"server", []string{"internal", "datastore", "manifests", "tunnel"}, "it must not know the node beside it: an agent alone runs the same code"},
 		{"agent", []string{"internal", "tunnel"}, "never server: what both speak is internal/wire, and all API traffic goes through the node's own endpoint"},
@@ -33,6 +37,7 @@ func arrowTable() []arrow {
 		{"launcher", []string{"internal/fault", "internal/payload"}, "it runs before every command and must stay small"},
 		{"helpers", nil, "each pod runs a copy: small programs with nothing of ours"},
 		{"scripts/tools", []string{"internal/payload"}, "they make the binary, so they cannot be part of it"},
+		{"tests/join", []string{"internal", "server/nodes", "server/pki", "server/supervisor", "server/token", "agent/identity"}, "both halves of a join meet nowhere else without a cluster"},
 		{"tests", []string{"tests"}, "cluster tests see what a user sees: commands, files, processes, packets"},
 	}
 }
@@ -95,7 +100,7 @@ func dependencies() []dependency {
 		{"github.com/containerd/containerd", []string{"agent/containerd", "agent/images", "agent/registries", "internal/cli/tools"}, "the runtime has one owner"},
 		{"github.com/k3s-io/kine", []string{"datastore"}, "all that is stored goes through datastore.Store"},
 		{"modernc.org/sqlite", []string{"datastore"}, "all that is stored goes through datastore.Store"},
-		{"k8s.io/kubectl", []string{"internal/cli/tools"}, "it is a tool, not a library for us"},
+		{"k8s.io/kubectl", []string{"internal/cli/tools", "internal/cli/nodes"}, "it is a tool; only a drain shall be the same as its own"},
 		{"github.com/urfave/cli", []string{"internal/cli"}, "commands are said once"},
 		{"github.com/vishvananda/netlink", []string{"internal/host", "internal/hostcheck", "agent", "tests"}, "changes of the host go through the ledger"},
 		{"github.com/sirupsen/logrus", []string{"internal/log"}, "logs are handed in as *slog.Logger"},
