@@ -5,7 +5,10 @@ import (
 	"os"
 
 	"github.com/skerry-io/skerry/internal/cli/command"
+	"github.com/skerry-io/skerry/internal/cli/nodes"
+	"github.com/skerry-io/skerry/internal/cli/tokens"
 	"github.com/skerry-io/skerry/internal/cli/tools"
+	"github.com/skerry-io/skerry/internal/cli/users"
 )
 
 // Env is the world of a run of the program.
@@ -35,8 +38,19 @@ func actions() command.Actions {
 		Reset:       runReset,
 		Install:     runInstall,
 		Uninstall:   runUninstall,
-		Kubectl:     tools.Kubectl,
-		Crictl:      tools.Crictl,
-		Ctr:         tools.Ctr,
+		Cluster: command.ClusterActions{
+			TokenCreate:   tokens.Create,
+			TokenList:     tokens.List,
+			TokenDelete:   tokens.Delete,
+			TokenRotate:   tokens.Rotate,
+			TokenGenerate: tokens.Generate,
+			NodeList:      nodes.List,
+			NodeReplace:   nodes.Replace,
+			NodeRemove:    nodes.Remove,
+			UserCreate:    users.Create,
+		},
+		Kubectl: tools.Kubectl,
+		Crictl:  tools.Crictl,
+		Ctr:     tools.Ctr,
 	}
 }

@@ -114,7 +114,7 @@ func placesOf(env Env, service config.Paths) ([]config.Paths, error) {
 
 // runUninstall stops the service, resets the host, and only then takes the program away: until then it can be run again.
 func runUninstall(ctx context.Context, env Env, cfg config.Uninstall) error {
-	if err := confirm(env, cfg.Yes, "This ends all pods and removes all data of Skerry on this host, its service, and the program."); err != nil {
+	if err := env.Confirm(cfg.Yes, "This ends all pods and removes all data of Skerry on this host, its service, and the program."); err != nil {
 		return err
 	}
 	if !install.Exists() {

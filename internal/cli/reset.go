@@ -1,19 +1,14 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"strings"
-
-	"golang.org/x/term"
 
 	"github.com/skerry-io/skerry/internal/config"
-	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/host"
 	skerrylog "github.com/skerry-io/skerry/internal/log"
 )
@@ -24,7 +19,7 @@ func runReset(ctx context.Context, env Env, cfg config.Reset) error {
 	if cfg.OnlyHost {
 		what = "This ends all pods of Skerry on this host; data stays."
 	}
-	if err := confirm(env, cfg.Yes, what); err != nil {
+	if err := env.Confirm(cfg.Yes, what); err != nil {
 		return err
 	}
 	scope := host.All
@@ -32,28 +27,6 @@ func runReset(ctx context.Context, env Env, cfg config.Reset) error {
 		scope = host.Live
 	}
 	return undo(ctx, env, cfg.Paths(), scope)
-}
-
-// confirm asks on a terminal; without one, the flag must have been given.
-func confirm(env Env, yes bool, what string) error {
-	if yes {
-		return nil
-	}
-	in, ok := env.In.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return fault.New("%s", strings.TrimSuffix(what, ".")).Fix("say so with --yes")
-	}
-	if _, err := fmt.Fprintf(env.Out, "%s Go on? [y/N] ", what); err != nil {
-		return err
-	}
-	answer, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if word := strings.ToLower(strings.TrimSpace(answer)); word != "y" && word != "yes" {
-		return fault.New("nothing was changed")
-	}
-	return nil
 }
 
 // undo goes through the ledger, tells what was done and what was left alone, and forgets the ledger when all is undone.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -51,10 +52,44 @@ func runWith(t *testing.T, failure error, args ...string) outcome {
 		Reset:       func(_ context.Context, _ command.Env, c config.Reset) error { return note("reset " + c.DataDir) },
 		Install:     func(_ context.Context, _ command.Env, c config.Install) error { return note("install " + c.Exec) },
 		Uninstall:   func(context.Context, command.Env, config.Uninstall) error { return note("uninstall") },
+		Cluster:     clusterActions(note),
 		Kubectl:     tool("kubectl"), Crictl: tool("crictl"), Ctr: tool("ctr"),
 	})
 	o.out, o.err = out.String(), errs.String()
 	return o
+}
+
+// clusterActions note what they are called with.
+func clusterActions(note func(string) error) command.ClusterActions {
+	return command.ClusterActions{
+		TokenCreate: func(_ context.Context, _ command.Env, c command.TokenCreate, words []string) error {
+			return note(fmt.Sprint("token-create ", c.TTL, words))
+		},
+		TokenList: func(_ context.Context, _ command.Env, c command.TokenList, words []string) error {
+			return note(fmt.Sprint("token-list ", c.Output, " ", words))
+		},
+		TokenDelete: func(_ context.Context, _ command.Env, _ command.Access, words []string) error {
+			return note(fmt.Sprint("token-delete ", words))
+		},
+		TokenRotate: func(_ context.Context, _ command.Env, c command.TokenRotate, words []string) error {
+			return note(fmt.Sprint("token-rotate ", c.NewToken.Reveal(), " ", words))
+		},
+		TokenGenerate: func(_ context.Context, _ command.Env, _ struct{}, words []string) error {
+			return note(fmt.Sprint("token-generate ", words))
+		},
+		NodeList: func(_ context.Context, _ command.Env, c command.NodeList, words []string) error {
+			return note(fmt.Sprint("node-list ", c.Output, " ", words))
+		},
+		NodeReplace: func(_ context.Context, _ command.Env, c command.NodeReplace, words []string) error {
+			return note(fmt.Sprint("node-replace ", c.Yes, words))
+		},
+		NodeRemove: func(_ context.Context, _ command.Env, c command.NodeRemove, words []string) error {
+			return note(fmt.Sprint("node-remove ", c.Timeout, words))
+		},
+		UserCreate: func(_ context.Context, _ command.Env, c command.UserCreate, words []string) error {
+			return note(fmt.Sprint("user-create ", c.Group, words))
+		},
+	}
 }
 
 func TestEveryWordFindsItsAction(t *testing.T) {
@@ -72,6 +107,17 @@ func TestEveryWordFindsItsAction(t *testing.T) {
 		"crictl ps":                                "crictl ps",
 		"./ctr -h":                                 "ctr -h",
 		"skerry ctr image ls":                      "ctr image ls",
+		"skerry token create --ttl 2h x":           "token-create 2h0m0s [x]",
+		"skerry token list -o json":                "token-list json []",
+		"skerry token delete a b":                  "token-delete [a b]",
+		"skerry token rm a":                        "token-delete [a]",
+		"skerry token rotate --new-token x":        "token-rotate x []",
+		"skerry token generate":                    "token-generate []",
+		"skerry node list":                         "node-list text []",
+		"skerry node replace a --yes":              "node-replace true [a]",
+		"skerry node drain-and-remove a":           "node-remove 5m0s [a]",
+		"skerry node remove --timeout 1m a":        "node-remove 1m0s [a]",
+		"skerry kubeconfig create amy -g a -g b":   "user-create [a b] [amy]",
 		"/opt/renamed server":                      "server pi",
 	} {
 		if o := run(t, strings.Fields(line)...); o.called != want || o.code != command.ExitOK {
@@ -87,6 +133,11 @@ func TestHelp(t *testing.T) {
 		"skerry -h":                  "check-config",
 		"skerry help":                "check-config",
 		"skerry help server":         "--cluster-cidr CIDR",
+		"skerry token":               "rotate",
+		"skerry token --help":        "rotate",
+		"skerry help token":          "rotate",
+		"skerry token create --help": "skerry token create [command options] [ID.SECRET]",
+		"skerry node remove x -h":    "--delete-emptydir-data",
 		"skerry server --help":       "--cluster-cidr CIDR",
 		"skerry server --bad -h":     "[$SKERRY_CLUSTER_CIDR]",
 		"skerry config":              "check",
@@ -101,14 +152,20 @@ func TestHelp(t *testing.T) {
 
 func TestWrongCommandLines(t *testing.T) {
 	for line, want := range map[string]string{
-		"skerry srever":            "skerry: unknown command \"srever\"\n  to cure: did you mean `skerry server`?\n",
-		"skerry frobnicate":        "skerry: unknown command \"frobnicate\"\n  to cure: `skerry --help` lists the commands\n",
-		"skerry --frob":            "skerry: flag provided but not defined: -frob\n  to cure: skerry --help lists the commands\n",
-		"skerry config chek":       "skerry: unknown command \"config chek\"\n  to cure: `skerry config --help` lists them\n",
-		"skerry completion tcsh":   "skerry: completion takes the name of a shell\n  to cure: skerry completion bash, zsh or fish\n",
-		"skerry server --tls-sans": "skerry: 1 problem with the settings; nothing on this host was changed\n  --tls-sans: unknown flag\n      to cure: did you mean --tls-san?\n",
-		"skerry version -o yaml":   "skerry: 1 problem with the settings; nothing on this host was changed\n  --output: output: \"yaml\" is not one of text, json\n      to cure: write one of them\n",
-		"skerry reset all":         "skerry: 1 problem with the settings; nothing on this host was changed\n  unexpected argument \"all\"\n      to cure: settings are given as --NAME VALUE\n",
+		"skerry srever":                "skerry: unknown command \"srever\"\n  to cure: did you mean `skerry server`?\n",
+		"skerry frobnicate":            "skerry: unknown command \"frobnicate\"\n  to cure: `skerry --help` lists the commands\n",
+		"skerry --frob":                "skerry: flag provided but not defined: -frob\n  to cure: skerry --help lists the commands\n",
+		"skerry config chek":           "skerry: unknown command \"config chek\"\n  to cure: did you mean `skerry config check`?\n",
+		"skerry token frob":            "skerry: unknown command \"token frob\"\n  to cure: `skerry token --help` lists them\n",
+		"skerry node replace":          "skerry: the command does not say which one\n  to cure: write `skerry node replace NAME`\n",
+		"skerry node rm":               "skerry: unknown command \"node rm\"\n  to cure: `skerry node --help` lists them\n",
+		"skerry node remove a b":       "skerry: \"b\" is one word too many\n  to cure: write `skerry node drain-and-remove NAME`\n",
+		"skerry token list a":          "skerry: \"a\" is one word too many\n  to cure: write `skerry token list`\n",
+		"skerry token create --tll 2h": "skerry: 1 problem with the settings; nothing on this host was changed\n  --tll: unknown flag\n      to cure: did you mean --ttl?\n",
+		"skerry completion tcsh":       "skerry: completion takes the name of a shell\n  to cure: skerry completion bash, zsh or fish\n",
+		"skerry server --tls-sans":     "skerry: 1 problem with the settings; nothing on this host was changed\n  --tls-sans: unknown flag\n      to cure: did you mean --tls-san?\n",
+		"skerry version -o yaml":       "skerry: 1 problem with the settings; nothing on this host was changed\n  --output: output: \"yaml\" is not one of text, json\n      to cure: write one of them\n",
+		"skerry reset all":             "skerry: 1 problem with the settings; nothing on this host was changed\n  unexpected argument \"all\"\n      to cure: settings are given as --NAME VALUE\n",
 	} {
 		if o := run(t, strings.Fields(line)...); o.code != command.ExitUsage || o.err != want || o.called != "" || o.out != "" {
 			t.Errorf("%s: code %d\n%s%s", line, o.code, o.out, o.err)
@@ -164,7 +221,8 @@ func TestVersion(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		o := run(t, "skerry", "completion", shell)
-		if o.code != command.ExitOK || !strings.Contains(o.out, "check-config") || !strings.Contains(o.out, "cluster-cidr") {
+		if o.code != command.ExitOK || !strings.Contains(o.out, "check-config") || !strings.Contains(o.out, "cluster-cidr") ||
+			!strings.Contains(o.out, "drain-and-remove") || !strings.Contains(o.out, "print-join-command") {
 			t.Errorf("%s: code %d\n%s", shell, o.code, o.out)
 		}
 		path, err := exec.LookPath(shell)

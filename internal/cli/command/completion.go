@@ -68,6 +68,12 @@ func bashScript(table []*cli.Command) string {
 			fmt.Fprintf(&b, "\t\t%s) words='%s' ;;\n", c.Name, strings.Join(words, " "))
 		}
 	}
+	b.WriteString("\t\tesac\n\t\t[ \"$COMP_CWORD\" -eq 2 ] || case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n")
+	for _, c := range table {
+		for _, sub := range c.Subcommands {
+			fmt.Fprintf(&b, "\t\t'%s %s') words='%s' ;;\n", c.Name, sub.Name, strings.Join(wordsOf(sub), " "))
+		}
+	}
 	b.WriteString("\t\tesac\n\tfi\n\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\n")
 	fmt.Fprintf(&b, "complete -o default -F _skerry %s\n", Program)
 	return b.String()
@@ -84,6 +90,12 @@ func zshScript(table []*cli.Command) string {
 			fmt.Fprintf(&b, "\t\t%s) list=(%s) ;;\n", c.Name, strings.Join(words, " "))
 		}
 	}
+	b.WriteString("\t\tesac\n\t\t(( CURRENT == 3 )) || case \"$words[2] $words[3]\" in\n")
+	for _, c := range table {
+		for _, sub := range c.Subcommands {
+			fmt.Fprintf(&b, "\t\t'%s %s') list=(%s) ;;\n", c.Name, sub.Name, strings.Join(wordsOf(sub), " "))
+		}
+	}
 	b.WriteString("\t\tesac\n\tfi\n\tif (( $#list )); then compadd -a list; else _files; fi\n}\n")
 	fmt.Fprintf(&b, "compdef _skerry %s\n", Program)
 	return b.String()
@@ -94,20 +106,28 @@ func fishScript(table []*cli.Command) string {
 	fmt.Fprintf(&b, "# fish completion of %[1]s; load it with: %[1]s completion fish | source\n", Program)
 	for _, c := range table {
 		fmt.Fprintf(&b, "complete -c %s -f -n __fish_use_subcommand -a %s -d %s\n", Program, c.Name, fishQuote(c.Usage))
-		seen := "'__fish_seen_subcommand_from " + c.Name + "'"
-		for _, word := range wordsOf(c) {
-			if !strings.HasPrefix(word, "--") {
-				fmt.Fprintf(&b, "complete -c %s -f -n %s -a %s\n", Program, seen, word)
-			}
-		}
-		for _, f := range c.Flags {
-			if setting, ok := f.(settingFlag); ok {
-				fmt.Fprintf(&b, "complete -c %s -n %s -l %s %s-d %s\n", Program, seen, setting.Key, fishOption(setting.Setting), fishQuote(setting.Help))
-			}
+		seen := "__fish_seen_subcommand_from " + c.Name
+		fishWords(&b, seen, c)
+		for _, sub := range c.Subcommands {
+			fishWords(&b, seen+"; and __fish_seen_subcommand_from "+sub.Name, sub)
 		}
 	}
 	fmt.Fprintf(&b, "complete -c %[1]s -n '__fish_seen_subcommand_from kubectl' -a '(%[1]s kubectl __complete (commandline -opc)[3..] (commandline -ct) 2>/dev/null | string match -v -r \"^:\")'\n", Program)
 	return b.String()
+}
+
+// fishWords offers what may follow a command, while seen says that it stands on the line.
+func fishWords(b *strings.Builder, seen string, c *cli.Command) {
+	for _, word := range wordsOf(c) {
+		if !strings.HasPrefix(word, "--") {
+			fmt.Fprintf(b, "complete -c %s -f -n '%s' -a %s\n", Program, seen, word)
+		}
+	}
+	for _, f := range c.Flags {
+		if setting, ok := f.(settingFlag); ok {
+			fmt.Fprintf(b, "complete -c %s -n '%s' -l %s %s-d %s\n", Program, seen, setting.Key, fishOption(setting.Setting), fishQuote(setting.Help))
+		}
+	}
 }
 
 // fishOption is the short name, and whether a value follows.

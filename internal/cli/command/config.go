@@ -7,29 +7,16 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/skerry-io/skerry/internal/config"
-	"github.com/skerry-io/skerry/internal/fault"
 )
 
 // configCommand looks at the settings without running anything.
 func configCommand(env Env) *cli.Command {
-	return &cli.Command{
-		Name: "config", Category: selfGroup, Usage: "look at the settings",
-		HideHelpCommand: true,
-		Subcommands: []*cli.Command{
-			{
-				Name: "check", Usage: "check the settings of a server, or `agent`, and print what is in force and where it came from",
-				ArgsUsage:       "[server | agent] [settings]",
-				SkipFlagParsing: true, HideHelpCommand: true,
-				Action: func(cc *cli.Context) error { return checkSettings(cc, env) },
-			},
-		},
-		Action: func(cc *cli.Context) error {
-			if cc.Args().Present() {
-				return usage{fault.New("unknown command %q", "config "+cc.Args().First()).Fix("`%s config --help` lists them", Program)}
-			}
-			return cli.ShowSubcommandHelp(cc)
-		},
-	}
+	return group(selfGroup, "config", "look at the settings", &cli.Command{
+		Name: "check", Usage: "check the settings of a server, or `agent`, and print what is in force and where it came from",
+		ArgsUsage:       "[server | agent] [settings]",
+		SkipFlagParsing: true, HideHelpCommand: true,
+		Action: func(cc *cli.Context) error { return checkSettings(cc, env) },
+	})
 }
 
 func checkSettings(cc *cli.Context, env Env) error {

@@ -48,6 +48,9 @@ func writeCommand(b *strings.Builder, parent string, c *cli.Command) {
 		line += " [settings]"
 	}
 	fmt.Fprintf(b, "\n### `%s`\n\n%s%s.\n", line, strings.ToUpper(c.Usage[:1]), c.Usage[1:])
+	if len(c.Aliases) > 0 {
+		fmt.Fprintf(b, "Also called `%s`.\n", strings.Join(c.Aliases, "`, `"))
+	}
 	switch c.Name {
 	case "server", "agent", "check-config":
 		b.WriteString("The settings are those in [config.md](config.md).\n")

@@ -1,11 +1,18 @@
 package command
 
 import (
+	"bufio"
+	"errors"
+	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/term"
+
 	"github.com/skerry-io/skerry/internal/config"
+	"github.com/skerry-io/skerry/internal/fault"
 )
 
 // Env is the world of a run of the program: everything it would otherwise take from package os.
@@ -45,4 +52,27 @@ func (e Env) program() string {
 		return Program
 	}
 	return filepath.Base(e.Args[0])
+}
+
+// Confirm says what is about to happen and asks, unless yes says that it is wanted. Without a terminal to ask on, it
+// has to be said.
+func (e Env) Confirm(yes bool, what string) error {
+	if yes {
+		return nil
+	}
+	in, ok := e.In.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return fault.New("%s", strings.TrimSuffix(what, ".")).Fix("say so with --yes")
+	}
+	if _, err := fmt.Fprintf(e.Out, "%s Go on? [y/N] ", what); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if word := strings.ToLower(strings.TrimSpace(answer)); word != "y" && word != "yes" {
+		return fault.New("nothing was changed")
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,6 +17,7 @@ type Actions struct {
 	Reset       func(context.Context, Env, config.Reset) error
 	Install     func(context.Context, Env, config.Install) error
 	Uninstall   func(context.Context, Env, config.Uninstall) error
+	Cluster     ClusterActions
 	// The tools take the words after their name.
 	Kubectl func(context.Context, Env, []string) error
 	Crictl  func(context.Context, Env, []string) error
@@ -24,14 +26,29 @@ type Actions struct {
 
 // Groups of commands; the help sorts them by name.
 const (
-	nodeGroup = "Node"
-	toolGroup = "Tools"
-	hostGroup = "Host"
-	selfGroup = "Program"
+	nodeGroup    = "Node"
+	clusterGroup = "Cluster"
+	toolGroup    = "Tools"
+	hostGroup    = "Host"
+	selfGroup    = "Program"
 )
 
 // Table lists every command.
 func Table(env Env, do Actions) []*cli.Command {
+	return slices.Concat(nodeCommands(env, do), clusterCommands(env, do.Cluster), []*cli.Command{
+		tool(env, do.Kubectl, "kubectl", "control the cluster"),
+		tool(env, do.Crictl, "crictl", "look at pods and containers through the runtime"),
+		tool(env, do.Ctr, "ctr", "look into the container runtime"),
+	}, hostCommands(env, do), []*cli.Command{
+		configCommand(env),
+		withSettings(env, printVersion, flagsOnly[versionFlags], cli.Command{
+			Name: "version", Category: selfGroup, Usage: "print the versions of the program and its parts",
+		}),
+		completionCommand(env, do),
+	})
+}
+
+func nodeCommands(env Env, do Actions) []*cli.Command {
 	return []*cli.Command{
 		withSettings(env, do.Server, config.Load[config.Server], cli.Command{
 			Name: "server", Category: nodeGroup, Usage: "run a control plane that is also a node",
@@ -39,9 +56,11 @@ func Table(env Env, do Actions) []*cli.Command {
 		withSettings(env, do.Agent, config.Load[config.Agent], cli.Command{
 			Name: "agent", Category: nodeGroup, Usage: "run a node that joins a server",
 		}),
-		tool(env, do.Kubectl, "kubectl", "control the cluster"),
-		tool(env, do.Crictl, "crictl", "look at pods and containers through the runtime"),
-		tool(env, do.Ctr, "ctr", "look into the container runtime"),
+	}
+}
+
+func hostCommands(env Env, do Actions) []*cli.Command {
+	return []*cli.Command{
 		withSettings(env, do.CheckConfig, config.LoadBeside[config.CheckConfig], cli.Command{
 			Name: "check-config", Category: hostGroup, Usage: "tell whether this host can run a node, and what it lacks",
 		}),
@@ -54,17 +73,24 @@ func Table(env Env, do Actions) []*cli.Command {
 		withSettings(env, do.Uninstall, config.LoadBeside[config.Uninstall], cli.Command{
 			Name: "uninstall", Category: hostGroup, Usage: "reset, then remove the service and the program",
 		}),
-		configCommand(env),
-		withSettings(env, printVersion, flagsOnly[versionFlags], cli.Command{
-			Name: "version", Category: selfGroup, Usage: "print the versions of the program and its parts",
-		}),
-		completionCommand(env, do),
 	}
 }
 
 // withSettings makes a command whose flags are the settings in T. The flags are not parsed here but by load, together
 // with files and variables, so that all problems come in one list.
 func withSettings[T any](env Env, run func(context.Context, Env, T) error, load func(config.Sources, []string) (T, error), c cli.Command) *cli.Command {
+	return answering[T](env, c, func(ctx context.Context, _ string, args []string) error {
+		cfg, err := load(env.Sources(), args)
+		if err != nil {
+			return usage{settingsError{err}}
+		}
+		return run(ctx, env, cfg)
+	})
+}
+
+// answering makes a command with the flags of T, which answers --help itself and leaves all other words to do, with the
+// name that it was called by.
+func answering[T any](env Env, c cli.Command, do func(context.Context, string, []string) error) *cli.Command {
 	c.Flags = flagsOf(config.Settings[T]())
 	c.SkipFlagParsing, c.HideHelpCommand = true, true
 	c.Action = func(cc *cli.Context) error {
@@ -73,13 +99,9 @@ func withSettings[T any](env Env, run func(context.Context, Env, T) error, load 
 			cli.HelpPrinter(env.Out, cli.CommandHelpTemplate, cc.Command)
 			return nil
 		}
-		cfg, err := load(env.Sources(), args)
-		if err != nil {
-			return usage{settingsError{err}}
-		}
 		ctx, stop := untilSignal(cc.Context)
 		defer stop()
-		return run(ctx, env, cfg)
+		return do(ctx, cc.Command.HelpName, args)
 	}
 	return &c
 }

@@ -43,6 +43,31 @@ func kubeconfig(getenv func(string) string, args []string, fallback string) (str
 	return fallback, check(fallback, needed)
 }
 
+// Files gives the kubeconfigs that our own commands read, chosen as Kubeconfig does for kubectl: named is what the user
+// named, or "".
+func Files(getenv func(string) string, named string) ([]string, error) {
+	return files(getenv, named, config.DefaultKubeconfig)
+}
+
+func files(getenv func(string) string, named, fallback string) ([]string, error) {
+	args := []string{"get"} // any command that asks the cluster
+	if named != "" {
+		args = append(args, "--kubeconfig", named)
+	}
+	path, err := kubeconfig(getenv, args, fallback)
+	switch {
+	case err != nil:
+		return nil, err
+	case path != "":
+		return []string{path}, nil
+	case named != "":
+		return []string{named}, nil
+	case getenv("KUBECONFIG") != "":
+		return filepath.SplitList(getenv("KUBECONFIG")), nil
+	}
+	return []string{filepath.Join(getenv("HOME"), ".kube", "config")}, nil
+}
+
 // checkList wants every file that is there to be usable, and one to be there.
 func checkList(paths []string, needed bool) error {
 	var missing error

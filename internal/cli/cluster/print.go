@@ -1,0 +1,40 @@
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+)
+
+// JSON prints an answer for programs.
+func JSON(out io.Writer, answer any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(answer)
+}
+
+// Table prints an answer for people; the first row is the head. An empty cell is shown as "-".
+func Table(out io.Writer, rows ...[]string) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			if cell = strings.Join(strings.Fields(cell), " "); cell == "" { // a tab would end the cell
+				cell = "-"
+			}
+			cells[i] = cell
+		}
+		if _, err := fmt.Fprintln(table, strings.Join(cells, "\t")); err != nil {
+			return err
+		}
+	}
+	return table.Flush()
+}
+
+// Age is how long ago something was, in few letters.
+func Age(at time.Time) string { return duration.HumanDuration(time.Since(at)) }
