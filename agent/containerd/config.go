@@ -39,6 +39,9 @@ func (c Config) defaultRuntime() string {
 	return c.DefaultRuntime
 }
 
+// userPlugins is where CNI plugins go that a user brings.
+func (c Config) userPlugins() string { return filepath.Join(filepath.Dir(c.CNIConfig), "bin") }
+
 // check refuses a default runtime that is not on the host: no pod could start.
 func (c Config) check() error {
 	name := c.defaultRuntime()
@@ -77,7 +80,7 @@ func daemon(c Config) *server.Config {
 			},
 			"io.containerd.cri.v1.runtime": table{
 				"containerd":                             table{"default_runtime_name": c.defaultRuntime(), "runtimes": runtimes},
-				"cni":                                    table{"bin_dirs": []string{c.Programs}, "conf_dir": c.CNIConfig, "use_internal_loopback": true},
+				"cni":                                    table{"bin_dirs": []string{c.Programs, c.userPlugins()}, "conf_dir": c.CNIConfig, "use_internal_loopback": true},
 				"restrict_oom_score_adj":                 c.KeepOOMScore,
 				"netns_mounts_under_state_dir":           true, // so that all mounts of ours lie under one directory
 				"disable_hugetlb_controller":             true,

@@ -19,7 +19,7 @@ import (
 func example() Config {
 	return Config{
 		Root: "/data/containerd", State: "/run/skerry/containerd", Socket: "/run/skerry/containerd/containerd.sock", Programs: "/data/bin",
-		CNIConfig: "/data/net.d", RegistryConfig: "/data/certs.d", Snapshotter: "overlayfs", PauseImage: "localhost/skerry/pause:1",
+		CNIConfig: "/data/cni/net.d", RegistryConfig: "/data/certs.d", Snapshotter: "overlayfs", PauseImage: "localhost/skerry/pause:1",
 		Credentials: map[string]any{"registry.local": map[string]any{"auth": map[string]any{"username": "u", "password": "p"}}},
 		Runtimes: map[string]Runtime{
 			"crun": {Program: "/usr/bin/crun"},
@@ -87,7 +87,7 @@ func TestNothingLiesWhereAnotherContainerdHasIt(t *testing.T) {
 		t.Errorf("shims listen in %v", got)
 	}
 	cni := at(t, c.Plugins, "io.containerd.cri.v1.runtime", "cni").(table)
-	if !reflect.DeepEqual(cni["bin_dirs"], []string{"/data/bin"}) || cni["conf_dir"] != "/data/net.d" {
+	if !reflect.DeepEqual(cni["bin_dirs"], []string{"/data/bin", "/data/cni/bin"}) || cni["conf_dir"] != "/data/cni/net.d" {
 		t.Errorf("CNI is looked for in %v", cni)
 	}
 }

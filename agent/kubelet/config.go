@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -66,6 +67,9 @@ func (c Config) apply(k *config.KubeletConfiguration) {
 	k.ResolverConfig = c.ResolvConf
 	k.RegisterWithTaints = c.Taints
 
+	if slices.ContainsFunc(c.NodeIPs, netip.Addr.Is6) {
+		k.Address = "::" // both families; the default listens on IPv4 only
+	}
 	k.TLSCertFile, k.TLSPrivateKeyFile = c.ServingCert, c.ServingKey
 	k.RotateCertificates = false // the agent renews them
 	k.Authentication.Anonymous.Enabled = false
