@@ -13,6 +13,7 @@ import (
 	"github.com/skerry-io/skerry/agent/identity"
 	"github.com/skerry-io/skerry/agent/network"
 	"github.com/skerry-io/skerry/agent/registries"
+	"github.com/skerry-io/skerry/agent/servers"
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/host"
 	"github.com/skerry-io/skerry/internal/wire"
@@ -22,10 +23,10 @@ import (
 type Node struct {
 	config   config.Node
 	paths    config.Paths
-	server   string // URL
 	ips      []netip.Addr
 	programs string // directory of helper programs
 	id       *identity.Node
+	servers  *servers.Servers
 	host     facts
 	ledger   *host.Ledger
 
@@ -48,7 +49,7 @@ type Needs struct {
 
 // New looks at the host and writes into the ledger what the node is going to do to it.
 func New(c config.Node, n Needs) (*Node, error) {
-	node := &Node{config: c, paths: c.Paths(), server: n.Server, ips: n.IPs, programs: n.Programs, ledger: n.Ledger, log: n.Log,
+	node := &Node{config: c, paths: c.Paths(), ips: n.IPs, programs: n.Programs, ledger: n.Ledger, log: n.Log,
 		controllers: n.Controllers}
 	var err error
 	if node.host, err = look(n.Log); err != nil {
@@ -68,6 +69,13 @@ func New(c config.Node, n Needs) (*Node, error) {
 		Addresses: n.IPs,
 		Token:     n.Token,
 		Beside:    n.Controllers != nil,
+	}, n.Log)
+	node.servers = servers.Open(servers.Config{
+		File:       filepath.Join(node.paths.AgentDir(), "servers.json"),
+		Configured: n.Server,
+		Own:        n.IPs,
+		Node:       c.NodeName,
+		Kubeconfig: node.id.KubeProxyConfig(),
 	}, n.Log)
 	return node, nil
 }

@@ -25,7 +25,8 @@ func (n *Node) Services() []run.Service {
 	table := []run.Service{
 		{Name: "identity", Run: n.id.Run},
 		{Name: "endpoint", Needs: []string{"identity"},
-			Run: endpoint.New(endpoint.Config{Address: n.endpoint(), Server: n.server}, n.id, n.log).Run},
+			Run: endpoint.New(endpoint.Config{Address: n.endpoint(), Servers: n.servers}, n.id, n.log).Run},
+		{Name: "servers", Needs: []string{"endpoint"}, Run: n.servers.Run, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "guard", Needs: []string{"identity"}, Run: n.guard},
 		{Name: "network", Needs: []string{"endpoint", "guard"}, Run: n.network, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "kubelet", Needs: []string{"endpoint", "guard", "images"}, Run: n.kubelet},

@@ -258,7 +258,7 @@ func TestAPortInUseHasACure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	e := New(Config{Address: taken.Addr().String(), Server: "https://127.0.0.1:1"}, newCluster(t), slog.New(slog.DiscardHandler))
+	e := New(Config{Address: taken.Addr().String(), Servers: newList("https://127.0.0.1:1")}, newCluster(t), slog.New(slog.DiscardHandler))
 	err = e.Run(t.Context(), func() { t.Error("called ready") })
 	var told *fault.Fault
 	if !errors.As(err, &told) || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(told.Cure(), "lb-server-port") {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ type cluster struct {
 	serverCA, clientCA *certs.CA
 	serving            tls.Certificate // of the endpoint, and of the API server
 	clients            map[string]tls.Certificate
+	renewed            atomic.Pointer[map[string]tls.Certificate]
 }
 
 const (
@@ -63,10 +65,21 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
-func (c *cluster) Serving() (tls.Certificate, error)            { return c.serving, nil }
-func (c *cluster) Clients() (map[string]tls.Certificate, error) { return c.clients, nil }
-func (c *cluster) ServerCA() *x509.CertPool                     { return poolOf(c.serverCA) }
-func (c *cluster) ClientCA() *x509.CertPool                     { return poolOf(c.clientCA) }
+func (c *cluster) Serving() (tls.Certificate, error) { return c.serving, nil }
+func (c *cluster) Clients() (map[string]tls.Certificate, error) {
+	if renewed := c.renewed.Load(); renewed != nil {
+		return *renewed, nil
+	}
+	return c.clients, nil
+}
+
+// renew gives the node other client certificates.
+func (c *cluster) renew(t *testing.T) {
+	c.renewed.Store(&map[string]tls.Certificate{kubelet: issue(t, c.clientCA, client(kubelet)), proxy: issue(t, c.clientCA, client(proxy))})
+}
+
+func (c *cluster) ServerCA() *x509.CertPool { return poolOf(c.serverCA) }
+func (c *cluster) ClientCA() *x509.CertPool { return poolOf(c.clientCA) }
 
 func poolOf(ca *certs.CA) *x509.CertPool {
 	p := x509.NewCertPool()
@@ -122,7 +135,7 @@ func (c *cluster) serve(t *testing.T, address string, handler http.HandlerFunc) 
 func (c *cluster) endpoint(t *testing.T, upstream string, patience time.Duration) (at string, stop func() error) {
 	t.Helper()
 	address := freeAddress(t)
-	e := New(Config{Address: address, Server: "https://" + upstream}, c, slog.New(slog.DiscardHandler))
+	e := New(Config{Address: address, Servers: newList("https://" + upstream)}, c, slog.New(slog.DiscardHandler))
 	e.patience = patience
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, ended := make(chan struct{}), make(chan error, 1)
