@@ -17,10 +17,21 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/skerry-io/skerry/tests/crowd"
 	"github.com/skerry-io/skerry/tests/testhost"
 )
 
-func TestMain(m *testing.M) { testhost.Main(m) }
+// TestMain is the tests, the first process of a host, or a crowd of agents in one.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) != crowdName {
+		testhost.Main(m)
+		return
+	}
+	if err := crowd.Main(context.Background(), os.Args[1:], os.Stdout); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
 
 const (
 	kubeconfig = "/etc/skerry/skerry.yaml"

@@ -3,6 +3,8 @@ package cluster_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/skerry-io/skerry/tests/testhost"
 )
 
 // TestResetLeavesTheHostAsItWas: after pods, Services, ports and volumes, reset leaves nothing of skerry's and everything
@@ -33,15 +35,7 @@ func TestResetLeavesTheHostAsItWas(t *testing.T) {
 		if _, err := n.host.Run(t.Context(), "rm", "-r", "/var/lib/from-host"); err != nil { // a pod's user made it
 			t.Error(err)
 		}
-		var left []string
-		for _, change := range n.host.Snapshot().Since(before) {
-			if !harmless(change) {
-				left = append(left, change)
-			}
-		}
-		if len(left) > 0 {
-			t.Errorf("%d things differ from before:\n%s", len(left), strings.Join(left[:min(60, len(left))], "\n"))
-		}
+		n.isAs(t, before)
 	}
 
 	use()
@@ -64,6 +58,20 @@ func TestResetLeavesTheHostAsItWas(t *testing.T) {
 		t.Log(n.skerry(t, "reset", "--yes"))
 		clean(t)
 	})
+}
+
+// isAs wants the host as it was, but for what does no harm.
+func (n *node) isAs(t *testing.T, before testhost.Snapshot) {
+	t.Helper()
+	var left []string
+	for _, change := range n.host.Snapshot().Since(before) {
+		if !harmless(change) {
+			left = append(left, change)
+		}
+	}
+	if len(left) > 0 {
+		t.Errorf("%d things differ from before:\n%s", len(left), strings.Join(left[:min(60, len(left))], "\n"))
+	}
 }
 
 // harmless are changes that the kernel makes on its own when networking is used, or keeps by design.

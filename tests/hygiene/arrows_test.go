@@ -38,6 +38,7 @@ func arrowTable() []arrow {
 		{"helpers", nil, "each pod runs a copy: small programs with nothing of ours"},
 		{"scripts/tools", []string{"internal/payload"}, "they make the binary, so they cannot be part of it"},
 		{"tests/join", []string{"internal", "server/nodes", "server/pki", "server/supervisor", "server/token", "agent/identity"}, "both halves of a join meet nowhere else without a cluster"},
+		{"tests/crowd", []string{"internal/wire", "tunnel"}, "two hundred whole agents do not fit on one machine"},
 		{"tests", []string{"tests"}, "cluster tests see what a user sees: commands, files, processes, packets"},
 	}
 }
