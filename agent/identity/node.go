@@ -39,6 +39,7 @@ type Node struct {
 
 	now     atomic.Pointer[material]
 	cluster wire.Cluster // of this start
+	asked   bool         // a server was, at this start
 
 	changed chan struct{} // closed by change
 	change  func()
@@ -51,8 +52,8 @@ func New(c Config, log *slog.Logger) *Node {
 	return n
 }
 
-// Run makes the node ready with what it has kept, or joins and keeps trying until a server answers. Then it renews the
-// certificates for as long as it runs. A server that refuses the node is an error.
+// Run makes the node ready with what it has kept, or joins and keeps trying until a server answers. Then it keeps the
+// certificates good for as long as it runs. A server that refuses the node is an error.
 func (n *Node) Run(ctx context.Context, ready func()) error {
 	if !strings.HasPrefix(n.config.Server, "https://") {
 		return fault.New("join %s: a server is reached by https only", n.config.Server).Fix("write https:// in the server's URL")
@@ -73,17 +74,19 @@ func (n *Node) Run(ctx context.Context, ready func()) error {
 // begin takes what was kept, when it is still good; else it joins.
 func (n *Node) begin(ctx context.Context) error {
 	kept := n.restore()
-	if kept == nil || !n.good(kept) {
+	good := kept != nil && n.good(kept)
+	n.asked = !good || n.config.Beside
+	switch {
+	case !good:
 		return n.join(ctx, kept)
+	case !n.asked:
+		return n.take(kept)
 	}
-	if n.config.Beside {
-		n.now.Store(kept)
-		if err := n.refresh(ctx); err != nil {
-			return err
-		}
-		return n.save(n.now.Load())
+	n.now.Store(kept)
+	if err := n.refresh(ctx); err != nil {
+		return err
 	}
-	return n.take(kept)
+	return n.save(n.now.Load())
 }
 
 func (n *Node) path(name string) string { return filepath.Join(n.config.Dir, name) }

@@ -18,8 +18,9 @@ import (
 type backoff struct{ min, max time.Duration }
 
 const (
-	// checkEvery is how often the age of the certificates is looked at: by the clock, which may be set while the node runs.
-	checkEvery = time.Hour
+	// checkEvery is about how often a server is asked whether all is as it was: that the node is known, what the cluster
+	// has in common. The age of the certificates is looked at then too, by the clock, which may be set while the node runs.
+	checkEvery = 10 * time.Minute
 	// quiet is how long nobody is told of attempts that did not work: servers restart.
 	quiet = time.Second
 )
@@ -55,15 +56,15 @@ func (n *Node) insist(ctx context.Context, pause backoff, do func(context.Contex
 // follow keeps the certificates good and notices what is new in the cluster, until ctx ends or a server says that this
 // node is no longer wanted.
 func (n *Node) follow(ctx context.Context) error {
-	for ask := !n.config.Beside; ; ask = false {
-		if ask || n.now.Load().worn() {
+	for asked := n.asked; ; asked = false {
+		if !asked {
 			if err := n.insist(ctx, later(), n.refresh); err != nil {
 				return err
 			}
 			n.compare()
 		}
 		select {
-		case <-time.After(checkEvery):
+		case <-time.After(checkEvery/2 + rand.N(checkEvery)):
 		case <-ctx.Done():
 			return nil
 		}

@@ -28,9 +28,10 @@ func (s *Supervisor) ready(w http.ResponseWriter, _ *http.Request, _ caller) err
 	return nil
 }
 
-func (s *Supervisor) config(w http.ResponseWriter, _ *http.Request, c caller) error {
-	if c.name == s.Own {
-		s.remember(c.fingerprint)
+// config also tells a node that it is not known any more, so that it joins again or ends.
+func (s *Supervisor) config(w http.ResponseWriter, r *http.Request, c caller) error {
+	if err := s.known(r.Context(), c); err != nil {
+		return err
 	}
 	return s.tell(w, s.Cluster)
 }
@@ -43,6 +44,9 @@ func (s *Supervisor) servers(w http.ResponseWriter, _ *http.Request, _ caller) e
 func (s *Supervisor) connect(w http.ResponseWriter, r *http.Request, c caller) error {
 	if s.Connect == nil {
 		return refusal{http.StatusNotFound, "this server takes no tunnels"}
+	}
+	if err := s.known(r.Context(), c); err != nil {
+		return err
 	}
 	s.Connect(c.name).ServeHTTP(w, r)
 	return nil

@@ -79,25 +79,25 @@ func (s *Supervisor) certificates(w http.ResponseWriter, r *http.Request, c call
 	case ask.fingerprint != c.fingerprint:
 		return refusal{http.StatusForbidden, "the public key is not the one of the client certificate"}
 	}
-	if err := s.known(r.Context(), ask); err != nil {
+	if err := s.known(r.Context(), c); err != nil {
 		return err
 	}
 	return s.grant(w, ask, "a node got new certificates")
 }
 
-// known wants that the name still belongs to the key.
-func (s *Supervisor) known(ctx context.Context, ask request) error {
-	if ask.Name == s.Own {
-		s.remember(ask.fingerprint)
+// known wants that a node's name still belongs to its key: a machine that was replaced still has its certificate.
+func (s *Supervisor) known(ctx context.Context, c caller) error {
+	if c.name == s.Own {
+		s.remember(c.fingerprint)
 		return nil
 	}
 	client := s.Client()
 	if client == nil {
 		return errNoAPI
 	}
-	known, err := nodes.Check(ctx, client, ask.Name, ask.fingerprint)
+	known, err := nodes.Check(ctx, client, c.name, c.fingerprint)
 	if err == nil && !known {
-		return refusal{http.StatusForbidden, fmt.Sprintf("no key is recorded for node %q; to cure: start the node again with a token", ask.Name)}
+		return refusal{http.StatusForbidden, fmt.Sprintf("no key is recorded for node %q; to cure: start the node again with a token", c.name)}
 	}
 	return taken(err)
 }

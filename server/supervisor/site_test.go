@@ -20,6 +20,7 @@ import (
 
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/wire"
+	"github.com/skerry-io/skerry/server/nodes"
 	"github.com/skerry-io/skerry/server/pki"
 	"github.com/skerry-io/skerry/server/token"
 )
@@ -121,6 +122,18 @@ func certOf(t *testing.T, ca *certs.CA, key *ecdsa.PrivateKey, user string, grou
 // nodeCert is the client certificate of a node.
 func (s *site) nodeCert(t *testing.T, name string, key *ecdsa.PrivateKey) *x509.Certificate {
 	return certOf(t, s.PKI.ClientCA, key, "system:node:"+name, "system:nodes")
+}
+
+// record gives a node's name to a key.
+func (s *site) record(t *testing.T, name string, key *ecdsa.PrivateKey) {
+	t.Helper()
+	fingerprint, err := nodes.Fingerprint(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes.Claim(t.Context(), s.api, name, fingerprint); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // joinBody is the join request of node "pi" with a key.

@@ -17,6 +17,7 @@ import (
 func TestWhoMayCallWhat(t *testing.T) {
 	s := newSite(t)
 	key, stranger := newKey(t), newKey(t)
+	s.record(t, "pi", key)
 	strangers, err := certs.NewCA("skerry-client-ca", stranger)
 	if err != nil {
 		t.Fatal(err)
@@ -62,18 +63,30 @@ func TestWhoMayCallWhat(t *testing.T) {
 }
 
 func TestTheAnswersOfTheRoutes(t *testing.T) {
-	s := newSite(t)
-	cert := s.nodeCert(t, "pi", newKey(t))
+	s, key := newSite(t), newKey(t)
+	cert := s.nodeCert(t, "pi", key)
 	want(t, "ping", s.get(wire.PathPing), http.StatusOK, "pong")
 	ca, err := certs.DecodeCert(s.get(wire.PathCACerts).Body.Bytes())
 	if err != nil || !ca.Equal(s.PKI.ServerCA.Certificate) {
 		t.Errorf("cacerts is another CA: %v", err)
 	}
 	want(t, "ready", s.get(wire.PathReady), http.StatusOK, "ok")
-	want(t, "config", s.callAs(cert, http.MethodGet, wire.PathConfig, nil), http.StatusOK, `"clusterDomain":"cluster.local"`)
 	want(t, "servers", s.callAs(cert, http.MethodGet, wire.PathServers, nil), http.StatusOK, `{"urls":["https://10.0.0.1:6443"]}`)
-	want(t, "connect", s.callAs(cert, http.MethodGet, wire.PathConnect, nil), http.StatusOK, "tunnel of pi")
+	forKnown := map[string]string{wire.PathConfig: `"clusterDomain":"cluster.local"`, wire.PathConnect: "tunnel of pi"}
+	for path := range forKnown {
+		want(t, path+" with nobody's key", s.callAs(cert, http.MethodGet, path, nil), http.StatusForbidden, "no key is recorded")
+	}
+	s.record(t, "pi", key)
+	s.addNode(t, "pi")
+	replaced := s.nodeCert(t, "pi", newKey(t))
+	for path, text := range forKnown {
+		want(t, path, s.callAs(cert, http.MethodGet, path, nil), http.StatusOK, text)
+		want(t, path+" with another key", s.callAs(replaced, http.MethodGet, path, nil), http.StatusConflict, "pi")
+	}
 	s.starting = true
+	for path := range forKnown {
+		want(t, path+" before the API server is", s.callAs(cert, http.MethodGet, path, nil), http.StatusServiceUnavailable, "starting")
+	}
 	want(t, "ready before the API server is", s.get(wire.PathReady), http.StatusServiceUnavailable, "starting")
 	for path, status := range map[string]int{wire.PathPrefix + "nothing": http.StatusNotFound, wire.PathJoin: http.StatusMethodNotAllowed} {
 		want(t, path, s.get(path), status, "")
