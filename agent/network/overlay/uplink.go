@@ -70,8 +70,11 @@ func addresses(link netlink.Link) ([]netip.Addr, error) {
 	}
 	var addrs []netip.Addr
 	for _, a := range list {
-		if ip, ok := netip.AddrFromSlice(a.IP); ok && ip.IsGlobalUnicast() && a.Flags&unix.IFA_F_TEMPORARY == 0 {
-			addrs = append(addrs, ip.Unmap())
+		ip, _ := netip.AddrFromSlice(a.IP)
+		ip = ip.Unmap()
+		temporary := ip.Is6() && a.Flags&unix.IFA_F_TEMPORARY != 0 // of IPv4 the flag means something else
+		if ip.IsGlobalUnicast() && !temporary {
+			addrs = append(addrs, ip)
 		}
 	}
 	return addrs, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -67,4 +68,6 @@ func Watch(ctx context.Context, changed func()) error {
 }
 
 // podEnd tells the many interfaces that come and go with pods.
-func podEnd(link netlink.Link) bool { return link.Type() == "veth" }
+func podEnd(link netlink.Link) bool {
+	return link.Type() == "veth" && strings.HasPrefix(link.Attrs().Name, "veth")
+}
