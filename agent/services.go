@@ -9,6 +9,7 @@ import (
 
 	core "k8s.io/api/core/v1"
 
+	"github.com/skerry-io/skerry/agent/addresses"
 	"github.com/skerry-io/skerry/agent/containerd"
 	"github.com/skerry-io/skerry/agent/endpoint"
 	"github.com/skerry-io/skerry/agent/images"
@@ -27,6 +28,7 @@ func (n *Node) Services() []run.Service {
 		{Name: "endpoint", Needs: []string{"identity"},
 			Run: endpoint.New(endpoint.Config{Address: n.endpoint(), Servers: n.servers}, n.id, n.log).Run},
 		{Name: "servers", Needs: []string{"endpoint"}, Run: n.servers.Run, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "addresses", Run: n.addresses}, // its end is meant to end the node
 		{Name: "guard", Needs: []string{"identity"}, Run: n.guard},
 		{Name: "network", Needs: []string{"endpoint", "guard"}, Run: n.network, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "kubelet", Needs: []string{"endpoint", "guard", "images"}, Run: n.kubelet},
@@ -52,6 +54,11 @@ func (n *Node) guard(ctx context.Context, ready func()) error {
 		}
 	}
 	return idle(ctx, ready)
+}
+
+// addresses ends when the machine got another address; the program then starts over.
+func (n *Node) addresses(ctx context.Context, ready func()) error {
+	return addresses.Run(ctx, addresses.Config{Address: n.ips[0], Fixed: len(n.config.NodeIP) > 0, Log: n.log}, ready)
 }
 
 func (n *Node) network(ctx context.Context, ready func()) error {

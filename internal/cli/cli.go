@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 
+	"github.com/skerry-io/skerry/internal/cli/again"
 	"github.com/skerry-io/skerry/internal/cli/command"
 	"github.com/skerry-io/skerry/internal/cli/nodes"
 	"github.com/skerry-io/skerry/internal/cli/tokens"
@@ -32,8 +33,8 @@ func Main(ctx context.Context, env Env) int { return command.Main(ctx, env, acti
 
 func actions() command.Actions {
 	return command.Actions{
-		Server:      runServer,
-		Agent:       runAgent,
+		Server:      again.OnMove(runServer),
+		Agent:       again.OnMove(runAgent),
 		CheckConfig: runCheckConfig,
 		Reset:       runReset,
 		Install:     runInstall,

@@ -16,6 +16,7 @@ func arrowTable() []arrow {
 	return []arrow{
 		{".", []string{"internal/cli"}, "main is one line; the program is a function of its inputs"},
 		{"internal/cli", []string{"internal", "internal/cli", "server", "agent", "datastore", "manifests"}, "it composes the rooms, and nothing else sees both halves"},
+		{"internal/cli/again", []string{"internal", "internal/cli/command", "agent/addresses"}, "it tells one end of a run from the others, and links no room for that"},
 		{"internal/cli/command", []string{"internal"}, "actions are handed in, so that a test of the command line links no room"},
 		{"internal/cli/progress", []string{"internal"}, "it shows states and knows no service"},
 		{"internal/cli/cluster", []string{"internal", "internal/cli/command", "internal/cli/tools/target"}, "commands are clients of a cluster as kubectl is"},
