@@ -78,15 +78,13 @@ spec:
 	}
 	for _, from := range c.names() {
 		t.Run("from "+from, func(t *testing.T) {
-			any := []string{"web-server", "web-agent"}
+			either := []string{"web-server", "web-agent"}
 			for _, h := range []*testhost.Host{c.host, a.host} {
 				pod := c.pod(t, "web-"+h.Name())
-				c.gets(t, "web-"+from, "http://["+pod.Status.PodIPs[1].IP+"]:8080", "web-"+h.Name())
-				c.gets(t, "web-"+from, "http://["+h.Address6()+"]:30090", any...)
-				c.gets(t, "web-"+from, "http://"+h.Address()+":30090", any...)
+				c.reaches(t, "web-"+from, request{"the pod on " + h.Name(), pod.Status.PodIPs[1].IP, "8080", []string{"web-" + h.Name()}},
+					request{"the NodePort of " + h.Name(), h.Address6(), "30090", either}, request{"the NodePort of " + h.Name(), h.Address(), "30090", either})
 			}
-			c.gets(t, "web-"+from, "http://["+service[1]+"]", any...)
-			c.gets(t, "web-"+from, "http://"+service[0], any...)
+			c.reaches(t, "web-"+from, request{"the Service", service[1], "80", either}, request{"the Service", service[0], "80", either})
 		})
 	}
 	t.Run("the Nodes have both", func(t *testing.T) {
@@ -114,33 +112,22 @@ func (c *cluster) pair(t *testing.T) {
 // meet: every pod reaches every pod and the Service, and more than a packet arrives.
 func (c *cluster) meet(t *testing.T) {
 	t.Helper()
+	either := []string{"web-server", "web-" + c.agents[0].name}
 	for _, from := range c.names() {
-		pod := "web-" + from
-		c.exec(t, pod, "sh", "-c", "head -c 3000000 /dev/zero > /tmp/big")
+		c.exec(t, "web-"+from, "sh", "-c", "head -c 3000000 /dev/zero > /tmp/big")
 		for _, to := range c.names() {
-			c.gets(t, pod, "http://"+c.pod(t, "web-"+to).Status.PodIP+":8080", "web-"+to)
+			c.reaches(t, "web-"+from, request{"the pod on " + to, c.pod(t, "web-"+to).Status.PodIP, "8080", []string{"web-" + to}})
 		}
-		for range 4 {
-			c.gets(t, pod, "http://"+c.clusterIP(t, "web"), "web-server", "web-"+c.agents[0].name)
-		}
+		c.reaches(t, "web-"+from, request{"the Service", c.clusterIP(t, "web"), "80", either})
 	}
 	for _, from := range c.names() {
 		for _, to := range c.names() {
-			url := "http://" + c.pod(t, "web-"+to).Status.PodIP + ":8080/big"
-			if out := c.exec(t, "web-"+from, "sh", "-c", "wget -q -T 10 -O - "+url+" | wc -c"); out != "3000000" {
+			get := "printf 'GET /big HTTP/1.0\\r\\n\\r\\n' | nc -w 10 " + c.pod(t, "web-"+to).Status.PodIP + " 8080 | tr -dc '\\000' | wc -c"
+			if out := c.exec(t, "web-"+from, "sh", "-c", get); out != "3000000" {
 				t.Errorf("of 3000000 bytes from %s to %s came %q", to, from, out)
 			}
 		}
 	}
-}
-
-// gets waits until a pod gets a right answer from a server's /index.html.
-func (c *cluster) gets(t *testing.T, pod, server string, right ...string) {
-	t.Helper()
-	c.eventually(t, "pod "+pod+" gets an answer from "+server, func() error {
-		out, err := c.try(t, "kubectl", "exec", pod, "--", "wget", "-q", "-T", "5", "-O", "-", server+"/index.html")
-		return errors.Join(err, oneOf(strings.TrimSpace(out), right))
-	})
 }
 
 // mtu wants every pod's interface to take packets of so many bytes.

@@ -75,7 +75,7 @@ func (c *cluster) execs(t *testing.T, pods ...string) error {
 func (c *cluster) client(t *testing.T, node, name, ip string) {
 	t.Helper()
 	pod := webOn(node, name, "client")
-	ask := "echo begun; while :; do wget -q -T 5 -O /dev/null http://" + ip + "/index.html || echo failed at $(date); sleep 0.05; done"
+	ask := "echo begun; while :; do printf 'GET /index.html HTTP/1.0\r\n\r\n' | nc -w 5 " + ip + " 80 | grep -q ^steady || echo failed at $(date); sleep 0.05; done"
 	pod.Spec.Containers[0].Command = []string{"sh", "-c", "trap 'exit 0' TERM; " + ask}
 	c.create(t, pod)
 	c.podReady(t, name)
