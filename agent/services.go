@@ -29,6 +29,7 @@ func (n *Node) Services() []run.Service {
 			Run: endpoint.New(endpoint.Config{Address: n.endpoint(), Servers: n.servers}, n.id, n.log).Run},
 		{Name: "servers", Needs: []string{"endpoint"}, Run: n.servers.Run, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "addresses", Run: n.addresses}, // its end is meant to end the node
+		{Name: "tunnel", Needs: []string{"identity"}, Run: n.tunnel},
 		{Name: "guard", Needs: []string{"identity"}, Run: n.guard},
 		{Name: "network", Needs: []string{"endpoint", "guard"}, Run: n.network, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "kubelet", Needs: []string{"endpoint", "guard", "images"}, Run: n.kubelet},

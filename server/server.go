@@ -18,8 +18,10 @@ import (
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/kubeconfig"
 	"github.com/skerry-io/skerry/internal/wire"
+	"github.com/skerry-io/skerry/server/egress"
 	"github.com/skerry-io/skerry/server/pki"
 	"github.com/skerry-io/skerry/server/token"
+	"github.com/skerry-io/skerry/tunnel"
 )
 
 // Server is a control plane that is ready to run.
@@ -32,17 +34,17 @@ type Server struct {
 	serving   tls.Certificate
 	log       *slog.Logger
 
+	tunnels *tunnel.Server // nil, as egress, where the API server reaches everything by itself
+	egress  *egress.Dialer
+
 	assembled chan struct{} // closed by built, when every controller is
 	built     func()
 }
 
 // New opens or makes what a server keeps: authorities, certificates, token, kubeconfigs. nodeIPs are this machine's.
 func New(c config.Server, nodeIPs []netip.Addr, log *slog.Logger) (*Server, error) {
-	s := &Server{config: c, paths: c.Paths(), advertise: c.AdvertiseAddress, log: log, assembled: make(chan struct{})}
+	s := &Server{config: c, paths: c.Paths(), advertise: advertised(c, nodeIPs), log: log, assembled: make(chan struct{})}
 	s.built = sync.OnceFunc(func() { close(s.assembled) })
-	if !s.advertise.IsValid() {
-		s.advertise = nodeIPs[0]
-	}
 	var err error
 	if s.pki, err = pki.Open(s.paths.TLSDir(), s.names(nodeIPs), log); err != nil {
 		return nil, err
@@ -54,7 +56,21 @@ func New(c config.Server, nodeIPs []netip.Addr, log *slog.Logger) (*Server, erro
 	if s.serving, err = tls.LoadX509KeyPair(s.pki.APIServer.CertFile(), s.pki.APIServer.KeyFile()); err != nil {
 		return nil, fmt.Errorf("load the serving certificate: %w", err)
 	}
+	if mode := egress.Mode(c.EgressSelectorMode); mode != egress.Disabled {
+		if s.tunnels, err = tunnel.NewServer(s.ownNode(), log); err != nil {
+			return nil, err
+		}
+		s.egress = egress.New(mode, s.ownNode(), s.tunnels)
+	}
 	return s, s.writeKubeconfigs()
+}
+
+// ownNode is the name of the node in this process, empty when there is none.
+func (s *Server) ownNode() string {
+	if s.config.DisableAgent {
+		return ""
+	}
+	return s.config.NodeName
 }
 
 // URL is where clients on this machine reach the server.

@@ -27,10 +27,9 @@ import (
 func (s *Server) Services() []run.Service {
 	var ready atomic.Bool
 	routes := s.supervisor(ready.Load)
-	address := net.JoinHostPort(s.config.BindAddress.String(), strconv.Itoa(s.config.HTTPSListenPort))
-	port := supervisor.NewPort(address, &s.serving, routes, s.log)
+	port := supervisor.NewPort(listenAddress(s.config), &s.serving, routes, s.log)
 	api := apiserver.New(s.apiserver(), s.pki, port.SetAPI)
-	return []run.Service{
+	table := []run.Service{
 		{Name: "port", Run: port.Run},
 		{Name: "datastore", Run: s.datastore, Grace: 5 * time.Second},
 		{Name: "apiserver", Needs: []string{"port", "datastore"}, Grace: 4 * time.Second,
@@ -42,20 +41,30 @@ func (s *Server) Services() []run.Service {
 		{Name: "scheduler", Needs: []string{"apiserver"}, Run: s.scheduler},
 		{Name: "runtimeclasses", Needs: []string{"apiserver"}, Run: s.runtimeclasses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 	}
+	if s.egress != nil {
+		table = append(table, run.Service{Name: "egress", Needs: []string{"apiserver"}, Run: s.reach})
+	}
+	return table
+}
+
+// reach keeps what the API server needs to know of nodes to connect to them, and ends their tunnels with itself.
+func (s *Server) reach(ctx context.Context, ready func()) error {
+	defer s.tunnels.Close()
+	client, err := s.admin()
+	if err != nil {
+		return err
+	}
+	return s.egress.Run(ctx, client, ready)
 }
 
 // supervisor is the routes of our own on the API port. ready says that the API server answers.
 func (s *Server) supervisor(ready func() bool) *supervisor.Supervisor {
 	admin := sync.OnceValues(s.admin)
-	own := s.config.NodeName
-	if s.config.DisableAgent {
-		own = ""
-	}
-	return supervisor.New(supervisor.Config{
+	c := supervisor.Config{
 		PKI:     s.pki,
 		Tokens:  s.tokens,
 		Cluster: s.cluster(),
-		Own:     own,
+		Own:     s.ownNode(),
 		Client: func() kubernetes.Interface {
 			if !ready() {
 				return nil
@@ -69,7 +78,11 @@ func (s *Server) supervisor(ready func() bool) *supervisor.Supervisor {
 		},
 		Servers: func() []string { return []string{s.advertised()} },
 		Log:     s.log,
-	})
+	}
+	if s.tunnels != nil {
+		c.Connect = s.tunnels.For
+	}
+	return supervisor.New(c)
 }
 
 // advertised is the URL by which other machines reach this server.
@@ -103,7 +116,7 @@ func (s *Server) cluster() wire.Cluster {
 }
 
 func (s *Server) apiserver() apiserver.Config {
-	return apiserver.Config{
+	c := apiserver.Config{
 		Port:          s.config.HTTPSListenPort,
 		Advertise:     s.advertise,
 		Datastore:     s.socket(),
@@ -112,6 +125,10 @@ func (s *Server) apiserver() apiserver.Config {
 		ClusterDomain: s.config.ClusterDomain,
 		Extra:         s.config.KubeAPIServerArg,
 	}
+	if s.egress != nil {
+		c.Dial, c.DialPods = s.egress.Dial, s.egress.CoversPods()
+	}
+	return c
 }
 
 func (s *Server) controllers(ctx context.Context, ready func()) error {

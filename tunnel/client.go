@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +23,9 @@ import (
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
-// errOwn is a server's answer to the node in its own process.
-var errOwn = errors.New("this is the node's own server")
+// errNotNeeded is the answer of a server in the node's own process, and of one that the node has a tunnel to already,
+// by another URL.
+var errNotNeeded = errors.New("the server needs no other tunnel to this node")
 
 // Servers are the servers of the cluster, as a node knows them.
 type Servers interface {
@@ -57,11 +60,15 @@ type Client struct {
 	pulse   pulse
 	buffers websocket.BufferPool
 	pause   func(attempt int) time.Duration
+
+	mu    sync.Mutex // guards what follows
+	marks map[string]bool
+	loss  chan struct{} // closed, and replaced, when a tunnel ends
 }
 
 // NewClient prepares the node's end.
 func NewClient(c Config) *Client {
-	return &Client{config: c, pulse: defaultPulse(), buffers: newBuffers(),
+	return &Client{config: c, pulse: defaultPulse(), buffers: newBuffers(), marks: map[string]bool{}, loss: make(chan struct{}),
 		pause: func(attempt int) time.Duration { return pause(attempt, rand.Float64()) }}
 }
 
@@ -100,14 +107,19 @@ func (c *Client) Run(ctx context.Context, ready func()) error {
 func (c *Client) keep(ctx context.Context, server string) {
 	log := c.config.Log.With("server", server)
 	for attempt, told := 0, false; ; attempt++ {
-		began := time.Now()
+		began, loss := time.Now(), c.nextLoss()
 		up, err := c.once(ctx, server, log)
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, errOwn):
-			log.Debug("the server is in this process: no tunnel")
-			return
+		case errors.Is(err, errNotNeeded):
+			log.Debug("no tunnel to this server", "why", err)
+			select {
+			case <-loss:
+				attempt = 1 // after whoever has lost it
+			case <-ctx.Done():
+				return
+			}
 		case up:
 			log.Info("the tunnel to a server ended")
 			told = false
@@ -128,12 +140,40 @@ func (c *Client) keep(ctx context.Context, server string) {
 	}
 }
 
+// nextLoss closes when a tunnel ends.
+func (c *Client) nextLoss() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.loss
+}
+
+// have notes that there is a tunnel to the server with a mark, until lose is called.
+func (c *Client) have(mark string) (lose func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.marks[mark] = true
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.marks, mark)
+		close(c.loss)
+		c.loss = make(chan struct{})
+	}
+}
+
+func (c *Client) allMarks() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.marks))
+}
+
 // once makes a tunnel and serves it to its end. up says whether there was one.
 func (c *Client) once(ctx context.Context, server string, log *slog.Logger) (up bool, err error) {
-	ws, err := c.open(ctx, server)
+	ws, mark, err := c.open(ctx, server)
 	if err != nil {
 		return false, err
 	}
+	defer c.have(mark)()
 	log.Info("the tunnel to a server is up")
 	conn := newConn(ws)
 	defer conn.Close()
@@ -150,15 +190,15 @@ func (c *Client) once(ctx context.Context, server string, log *slog.Logger) (up 
 	return true, nil
 }
 
-// open connects to a server and makes the connection a websocket.
-func (c *Client) open(ctx context.Context, server string) (*websocket.Conn, error) {
+// open connects to a server and makes the connection a websocket. mark is the server's.
+func (c *Client) open(ctx context.Context, server string) (ws *websocket.Conn, mark string, err error) {
 	address, err := url.Parse(server)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	config, err := c.config.TLS()
 	if err != nil {
-		return nil, fmt.Errorf("the node's certificate: %w", err)
+		return nil, "", fmt.Errorf("the node's certificate: %w", err)
 	}
 	config = config.Clone()
 	config.NextProtos = []string{"http/1.1"} // a websocket needs it; the port would rather speak HTTP/2
@@ -170,23 +210,23 @@ func (c *Client) open(ctx context.Context, server string) (*websocket.Conn, erro
 		WriteBufferSize:  writeBuffer,
 		WriteBufferPool:  c.buffers,
 	}
-	ws, answer, err := dialer.DialContext(ctx, "wss://"+address.Host+wire.PathConnect, nil)
+	ws, answer, err := dialer.DialContext(ctx, "wss://"+address.Host+wire.PathConnect, http.Header{haveHeader: c.allMarks()})
 	switch {
 	case err != nil && answer != nil:
-		return nil, refusal(answer)
+		return nil, "", refusal(answer)
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case ws.Subprotocol() != protocol:
-		return nil, errors.Join(fmt.Errorf("the server does not speak %s in its tunnels", protocol), ws.Close())
+		return nil, "", errors.Join(fmt.Errorf("the server does not speak %s in its tunnels", protocol), ws.Close())
 	}
-	return ws, nil
+	return ws, answer.Header.Get(markHeader), nil
 }
 
 // refusal is what a server says when it gives no tunnel.
 func refusal(answer *http.Response) error {
 	defer answer.Body.Close()
 	if answer.StatusCode == http.StatusMisdirectedRequest {
-		return errOwn
+		return errNotNeeded
 	}
 	reason, _ := io.ReadAll(io.LimitReader(answer.Body, maxReason))
 	line, _, _ := strings.Cut(strings.TrimSpace(string(reason)), "\n")

@@ -153,6 +153,26 @@ func TestTheOwnServerIsLeftAlone(t *testing.T) {
 	}
 }
 
+// A node that knows its server by two URLs has one tunnel, and another one soon when that is lost.
+func TestOneServerByTwoURLs(t *testing.T) {
+	leaks(t)
+	l := newLab(t)
+	other := newSwallower(t, l.address())
+	c := l.client("a", l.address())
+	c.config.Servers = Fixed{"https://" + l.address(), "https://" + other.address}
+	l.run(c)
+	for range 2 {
+		eventually(t, 5*time.Second, "there is a tunnel", func() bool { return l.tunnels.Has("a") })
+		time.Sleep(300 * time.Millisecond) // both have tried by now
+		before, asked := l.tunnels.Tunnels(), l.handshakes.Load()
+		time.Sleep(300 * time.Millisecond)
+		if after := l.tunnels.Tunnels(); len(before) != 1 || len(after) != 1 || before[0] != after[0] || l.handshakes.Load() != asked {
+			t.Fatalf("the tunnels were %v and are %v; %d more attempts", before, after, l.handshakes.Load()-asked)
+		}
+		l.tunnels.Drop("a")
+	}
+}
+
 func TestWhatIsNoTunnel(t *testing.T) {
 	leaks(t)
 	l := newLab(t)
@@ -191,7 +211,7 @@ func TestGarbageEndsTheTunnel(t *testing.T) {
 	l := newLab(t)
 	l.run(l.client("good", l.address()))
 	for _, garbage := range []string{"GET / HTTP/1.1\r\n\r\n", strings.Repeat("\xff", 1<<20), "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + strings.Repeat("x", 100)} {
-		ws, err := l.client("bad", l.address()).open(t.Context(), "https://"+l.address())
+		ws, _, err := l.client("bad", l.address()).open(t.Context(), "https://"+l.address())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,13 @@ import (
 // node answers. A change that old nodes do not understand gets another number.
 const protocol = "skerry-tunnel-1"
 
+// A node may know one server by several URLs, and must not have two tunnels to it, of which each would take the other's
+// place. So a server tells its mark when it takes a tunnel, and a node says whose marks it has.
+const (
+	markHeader = "Skerry-Server"
+	haveHeader = "Skerry-Tunnels"
+)
+
 const (
 	// maxFrame bounds a piece of one connection's data, in bytes. Between two of them others have their turn; a sender
 	// keeps a buffer of this size for as long as a connection is open.

@@ -3,6 +3,7 @@ package tunnel
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"maps"
 	"net"
@@ -27,6 +28,7 @@ const (
 // Server is a server's end of all tunnels.
 type Server struct {
 	self      string
+	mark      string // of this server, new at each start
 	log       *slog.Logger
 	transport *http2.Transport
 	upgrader  websocket.Upgrader
@@ -51,7 +53,7 @@ func newServer(self string, log *slog.Logger, p pulse) (*Server, error) {
 		return nil, err
 	}
 	return &Server{
-		self: self, log: log, transport: transport, patience: patience,
+		self: self, mark: rand.Text(), log: log, transport: transport, patience: patience,
 		upgrader: websocket.Upgrader{Subprotocols: []string{protocol}, WriteBufferSize: writeBuffer, WriteBufferPool: newBuffers(),
 			HandshakeTimeout: handshakePatience},
 		sessions: map[string]*session{}, arrival: make(chan struct{}),
@@ -66,8 +68,8 @@ func (s *Server) For(node string) http.Handler {
 // Serve makes a request the tunnel of node, and returns when it ends. That the caller is this node must have been proved
 // by its certificate: a newer tunnel takes the place of an older one.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, node string) {
-	if node == s.self {
-		http.Error(w, "this is the node's own server", http.StatusMisdirectedRequest)
+	if node == s.self || s.Has(node) && slices.Contains(r.Header.Values(haveHeader), s.mark) {
+		http.Error(w, "node "+node+" needs no other tunnel to this server", http.StatusMisdirectedRequest)
 		return
 	}
 	if !slices.Contains(websocket.Subprotocols(r), protocol) {
@@ -79,7 +81,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, node string) {
 		return
 	}
 	defer s.serving.Done()
-	ws, err := s.upgrader.Upgrade(w, r, nil)
+	ws, err := s.upgrader.Upgrade(w, r, http.Header{markHeader: {s.mark}})
 	if err != nil {
 		s.log.Debug("a request for a tunnel was none", "node", node, "err", err) // it has its answer
 		return

@@ -42,6 +42,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("configure the API server: %w", err)
 	}
+	s.dialThrough(config)
 	generic := config.KubeAPIs.ControlPlane.Generic
 	loopback, err := loopbackCertificate(generic.SecureServing)
 	if err != nil {

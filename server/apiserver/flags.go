@@ -1,7 +1,10 @@
 package apiserver
 
 import (
+	"context"
+	"net"
 	"net/netip"
+	"strconv"
 
 	"github.com/skerry-io/skerry/internal/component"
 	"github.com/skerry-io/skerry/server/pki"
@@ -16,6 +19,20 @@ type Config struct {
 	NodePorts     string // "first-last"
 	ClusterDomain string
 	Extra         []string // the user's flags
+
+	// Dial makes the connections to kubelets, pods, webhooks and extension API servers; nil leaves them to the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// DialPods says that Dial reaches pods where the network does not, so that Services are left aside.
+	DialPods bool
+}
+
+// addressTypes are the addresses of a node to call its kubelet by, best first. Dial knows nodes by name; by address two
+// of them can be the same behind different routers.
+func (c Config) addressTypes() string {
+	if c.Dial != nil {
+		return "Hostname,InternalIP,ExternalIP"
+	}
+	return "InternalIP,ExternalIP,Hostname"
 }
 
 // flags are the command line of kube-apiserver.
@@ -29,6 +46,7 @@ func flags(c Config, p *pki.PKI) component.Flags {
 		"authorization-mode":          "Node,RBAC",
 		"client-ca-file":              p.Authority("client-ca").CertFile(),
 		"enable-admission-plugins":    "NodeRestriction",
+		"enable-aggregator-routing":   strconv.FormatBool(c.DialPods),
 		"enable-bootstrap-token-auth": "true",
 		// One gate for all of this process: clients that stream their first list wait for a progress report of the
 		// datastore, up to a second each; a plain list comes from the cache at once.
@@ -37,7 +55,7 @@ func flags(c Config, p *pki.PKI) component.Flags {
 		"kubelet-certificate-authority":      p.Authority("server-ca").CertFile(),
 		"kubelet-client-certificate":         p.KubeletClient.CertFile(),
 		"kubelet-client-key":                 p.KubeletClient.KeyFile(),
-		"kubelet-preferred-address-types":    "InternalIP,ExternalIP,Hostname",
+		"kubelet-preferred-address-types":    c.addressTypes(),
 		"profiling":                          "false",
 		"proxy-client-cert-file":             p.AuthProxy.CertFile(),
 		"proxy-client-key-file":              p.AuthProxy.KeyFile(),
