@@ -15,6 +15,7 @@ import (
 	"github.com/skerry-io/skerry/agent/images"
 	"github.com/skerry-io/skerry/agent/kubelet"
 	"github.com/skerry-io/skerry/agent/kubeproxy"
+	"github.com/skerry-io/skerry/agent/labels"
 	"github.com/skerry-io/skerry/agent/network"
 	"github.com/skerry-io/skerry/agent/nodewatch"
 	"github.com/skerry-io/skerry/internal/fault"
@@ -33,6 +34,7 @@ func (n *Node) Services() []run.Service {
 		{Name: "guard", Needs: []string{"identity"}, Run: n.guard},
 		{Name: "network", Needs: []string{"endpoint", "guard"}, Run: n.network, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "kubelet", Needs: []string{"endpoint", "guard", "images"}, Run: n.kubelet},
+		{Name: "labels", Needs: []string{"kubelet"}, Run: n.labels, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "node", Needs: []string{"kubelet", "network"}, Run: n.settle, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "kube-proxy", Needs: []string{"endpoint", "guard"}, Run: n.kubeproxy},
 	}
@@ -120,6 +122,19 @@ func (n *Node) kubelet(ctx context.Context, ready func()) error {
 		Extra:         n.config.KubeletArg,
 		Controllers:   n.controllers,
 	}, ready)
+}
+
+// labels has the labels and taints of the settings set on a Node that the kubelet registered long ago.
+func (n *Node) labels(ctx context.Context, ready func()) error {
+	given, err := parseLabels(n.config.NodeLabel)
+	if err != nil {
+		return err
+	}
+	taints, err := parseTaints(n.config.NodeTaint)
+	if err != nil {
+		return err
+	}
+	return labels.Run(ctx, labels.Config{Kubeconfig: n.id.KubeletConfig(), NodeName: n.id.Name(), Labels: given, Taints: taints}, ready)
 }
 
 // settle is ready when the cluster says that pods can run here.

@@ -18,6 +18,7 @@ import (
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/apiserver"
 	"github.com/skerry-io/skerry/server/controllers"
+	"github.com/skerry-io/skerry/server/nodesettings"
 	"github.com/skerry-io/skerry/server/runtimeclasses"
 	"github.com/skerry-io/skerry/server/scheduler"
 	"github.com/skerry-io/skerry/server/supervisor"
@@ -39,6 +40,7 @@ func (s *Server) Services() []run.Service {
 		{Name: "node-key", Needs: []string{"apiserver"}, Run: routes.RecordOwn},
 		{Name: "controllers", Needs: []string{"apiserver"}, Run: s.controllers},
 		{Name: "scheduler", Needs: []string{"apiserver"}, Run: s.scheduler},
+		{Name: "nodesettings", Needs: []string{"apiserver"}, Run: s.nodesettings, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "runtimeclasses", Needs: []string{"apiserver"}, Run: s.runtimeclasses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 	}
 	if s.egress != nil {
@@ -145,6 +147,19 @@ func (s *Server) controllers(ctx context.Context, ready func()) error {
 
 func (s *Server) scheduler(ctx context.Context, ready func()) error {
 	return scheduler.Run(ctx, scheduler.Config{Kubeconfig: s.credential("scheduler"), Extra: s.config.KubeSchedulerArg}, ready)
+}
+
+// nodesettings seals what it writes with the one secret that all servers of a cluster share and keep.
+func (s *Server) nodesettings(ctx context.Context, ready func()) error {
+	client, err := s.admin()
+	if err != nil {
+		return err
+	}
+	secret, err := s.pki.ServiceAccountKey.Bytes()
+	if err != nil {
+		return err
+	}
+	return nodesettings.Run(ctx, client, secret, s.log, ready)
 }
 
 func (s *Server) runtimeclasses(ctx context.Context, ready func()) error {

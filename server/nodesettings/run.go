@@ -1,0 +1,105 @@
+package nodesettings
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/retry"
+
+	"github.com/skerry-io/skerry/internal/wire"
+)
+
+// Run watches Nodes and carries out what they ask for, until ctx ends. secret is the servers' own.
+func Run(ctx context.Context, client kubernetes.Interface, secret []byte, log *slog.Logger, ready func()) error {
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(onlyRequests))
+	nodes := factory.Core().V1().Nodes().Informer()
+	k := keeper{client: client, seal: seal(secret), log: log}
+	look := func(object any) {
+		n, ok := object.(*core.Node)
+		if !ok || !k.seal.open(n) {
+			return
+		}
+		if err := k.settle(ctx, n.Name); err != nil && ctx.Err() == nil {
+			log.Warn("a node did not get its labels and taints; its next report tries again", "node", n.Name, "err", err)
+		}
+	}
+	if _, err := nodes.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: look, UpdateFunc: func(_, now any) { look(now) }}); err != nil {
+		return fmt.Errorf("watch nodes: %w", err)
+	}
+	factory.Start(ctx.Done())
+	ready()
+	<-ctx.Done()
+	factory.Shutdown()
+	return nil
+}
+
+// onlyRequests keeps of a Node what is needed here: they are large, and every copy costs memory.
+func onlyRequests(object any) (any, error) {
+	n, ok := object.(*core.Node)
+	if !ok {
+		return object, nil
+	}
+	kept := &core.Node{ObjectMeta: meta.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion}}
+	for _, name := range []string{wire.AnnotationWanted, wire.AnnotationApplied} {
+		if text, there := n.Annotations[name]; there {
+			meta.SetMetaDataAnnotation(&kept.ObjectMeta, name, text)
+		}
+	}
+	return kept, nil
+}
+
+// keeper carries out requests.
+type keeper struct {
+	client kubernetes.Interface
+	seal   seal
+	log    *slog.Logger
+}
+
+// settle looks at the whole Node and carries out what it asks for.
+func (k keeper) settle(ctx context.Context, name string) error {
+	var refused []string
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		node, err := k.client.CoreV1().Nodes().Get(ctx, name, meta.GetOptions{})
+		if err != nil || !k.seal.open(node) {
+			return err
+		}
+		if refused, err = k.seal.apply(node); err != nil {
+			return err
+		}
+		_, err = k.client.CoreV1().Nodes().Update(ctx, node, meta.UpdateOptions{})
+		return err
+	})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil || len(refused) == 0 {
+		return err
+	}
+	k.log.Warn("a node asked for labels or taints that are not its to take", "node", name, "refused", refused)
+	return k.tell(ctx, name, refused)
+}
+
+// tell leaves an Event that `kubectl describe node` shows.
+func (k keeper) tell(ctx context.Context, name string, refused []string) error {
+	now := meta.Now()
+	_, err := k.client.CoreV1().Events(meta.NamespaceDefault).Create(ctx, &core.Event{
+		ObjectMeta:     meta.ObjectMeta{GenerateName: name + ".", Namespace: meta.NamespaceDefault},
+		InvolvedObject: core.ObjectReference{Kind: "Node", Name: name, UID: types.UID(name)}, // as the kubelet refers to its Node
+		Type:           core.EventTypeWarning,
+		Reason:         "SettingRefused",
+		Message:        fmt.Sprintf("a node may not give itself %v; set them with kubectl", refused),
+		Source:         core.EventSource{Component: "skerry"},
+		FirstTimestamp: now,
+		LastTimestamp:  now,
+		Count:          1,
+	}, meta.CreateOptions{})
+	return err
+}
