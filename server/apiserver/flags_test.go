@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -43,6 +44,18 @@ func TestFlags(t *testing.T) {
 		if _, err := os.Stat(value); err != nil {
 			t.Errorf("--%s: %v", name, err)
 		}
+	}
+}
+
+func TestADialerKnowsNodesByName(t *testing.T) {
+	c, p := example(), authorities(t)
+	const types, routing = "kubelet-preferred-address-types", "enable-aggregator-routing"
+	if got := flags(c, p); got[types] != "InternalIP,ExternalIP,Hostname" || got[routing] != "false" {
+		t.Errorf("without: %s, %s", got[types], got[routing])
+	}
+	c.Dial, c.DialPods = (&net.Dialer{}).DialContext, true
+	if got := flags(c, p); got[types] != "Hostname,InternalIP,ExternalIP" || got[routing] != "true" {
+		t.Errorf("with one: %s, %s", got[types], got[routing])
 	}
 }
 
