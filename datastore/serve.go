@@ -9,16 +9,19 @@ import (
 	"time"
 
 	"github.com/k3s-io/kine/pkg/server"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/skerry-io/skerry/datastore/watch"
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
 const (
-	// notifyInterval is how often an idle watch learns the current revision, as etcd does it; the API server needs
-	// this to answer consistent reads from its cache.
-	notifyInterval = 5 * time.Second
+	// notifyInterval is for kine's watches, which are not used.
+	notifyInterval = time.Minute
 	// maxRequest is etcd's request limit with room for the gRPC frame, in bytes.
 	maxRequest = 2 << 20
 	// longestSocket is how many characters the kernel takes for a unix socket's path.
@@ -47,9 +50,17 @@ func Serve(ctx context.Context, store Store, socket string, ready func()) error 
 	if err := store.Start(ctx); err != nil {
 		return errors.Join(fmt.Errorf("start the datastore: %w", err), listener.Close())
 	}
-	srv := newServer()
-	server.New(store, "unix", notifyInterval, EtcdVersion).Register(srv)
-	ended := make(chan error, 1)
+	srv, hub := newServer(), watch.New(store)
+	register(srv, store, hub)
+	ctx, stop := context.WithCancel(ctx)
+	ended, listening := make(chan error, 2), make(chan struct{})
+	go func() { ended <- hub.Run(ctx, func() { close(listening) }) }()
+	defer stop()
+	select {
+	case <-listening:
+	case err := <-ended:
+		return errors.Join(fmt.Errorf("watch the datastore: %w", err), listener.Close())
+	}
 	go func() { ended <- srv.Serve(listener) }()
 	ready()
 	select {
@@ -59,8 +70,22 @@ func Serve(ctx context.Context, store Store, socket string, ready func()) error 
 		late := time.AfterFunc(stopPatience, srv.Stop)
 		defer late.Stop()
 		srv.GracefulStop()
-		return <-ended
+		return errors.Join(<-ended, <-ended)
 	}
+}
+
+// register puts the parts of etcd's API together: all of kine's but the watches. Kine's own wake up ten times a second
+// for each of the API server's hundred streams.
+func register(srv *grpc.Server, store Store, hub *watch.Hub) {
+	kine := server.New(store, "unix", notifyInterval, EtcdVersion)
+	etcdserverpb.RegisterKVServer(srv, kine)
+	etcdserverpb.RegisterWatchServer(srv, hub)
+	etcdserverpb.RegisterLeaseServer(srv, kine)
+	etcdserverpb.RegisterClusterServer(srv, kine)
+	etcdserverpb.RegisterMaintenanceServer(srv, kine)
+	alive := health.NewServer()
+	alive.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+	healthpb.RegisterHealthServer(srv, alive)
 }
 
 func newServer() *grpc.Server {

@@ -3,10 +3,12 @@ package datastore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -168,19 +170,72 @@ func previous(e *clientv3.Event) string {
 	return string(e.PrevKv.Value)
 }
 
-// The API server answers consistent reads from its cache only when idle watches are told the revision.
-func TestAnIdleWatchIsToldTheRevision(t *testing.T) {
+// The API server answers consistent reads from its cache when a watch says how far it is, and asks for that: a wrong
+// answer would be a stale read, a late one a slow read.
+func TestAWatchThatIsAskedSaysHowFarItIs(t *testing.T) {
 	c, _ := serve(t, t.TempDir())
-	ctx, stop := context.WithTimeout(t.Context(), most)
+	ctx, stop := context.WithTimeout(clientv3.WithRequireLeader(t.Context()), most)
 	defer stop()
-	events := c.Watch(ctx, "/registry/idle/", clientv3.WithPrefix(), clientv3.WithProgressNotify())
-	wrote := create(t, c, "/registry/busy", "1")
-	for answer := range events {
-		if answer.IsProgressNotify() && answer.Header.Revision >= wrote {
-			return
+	answers := c.Watch(ctx, "/registry/pods/", clientv3.WithPrefix(), clientv3.WithProgressNotify(), clientv3.WithCreatedNotify())
+	<-answers
+	for i := range 50 {
+		key := fmt.Sprintf("/registry/%s/%d", []string{"pods", "other"}[i%2], i)
+		wrote, told := create(t, c, key, "1"), false
+		began := time.Now()
+		if err := c.RequestProgress(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for answer := range answers {
+			told = told || len(answer.Events) > 0
+			if answer.IsProgressNotify() && answer.Header.Revision >= wrote {
+				break
+			}
+		}
+		if i%2 == 0 && !told {
+			t.Fatalf("it says that it knows revision %d, but was not told of %s", wrote, key)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %s to say so", took)
 		}
 	}
-	t.Error("nothing was told")
+	if ctx.Err() != nil {
+		t.Error("nothing was told")
+	}
+}
+
+// Many streams under many writers: each is told everything once and in order.
+func TestManyWatchesUnderLoad(t *testing.T) {
+	c, _ := serve(t, t.TempDir())
+	const writers, each = 4, 100
+	ctx, stop := context.WithTimeout(t.Context(), 2*most)
+	defer stop()
+	var writing, watching sync.WaitGroup
+	for w := range writers {
+		writing.Go(func() {
+			for i := range each {
+				create(t, c, fmt.Sprintf("/registry/%d/%d", w, i), "1")
+			}
+		})
+	}
+	for range 20 {
+		watching.Go(func() {
+			seen, last := 0, int64(0)
+			for answer := range c.Watch(clientv3.WithRequireLeader(ctx), "/registry/", clientv3.WithPrefix(), clientv3.WithRev(1)) {
+				for _, event := range answer.Events {
+					if event.Kv.ModRevision <= last {
+						t.Errorf("revision %d after %d", event.Kv.ModRevision, last)
+					}
+					seen, last = seen+1, event.Kv.ModRevision
+				}
+				if seen >= writers*each {
+					return
+				}
+			}
+			t.Errorf("told of %d changes of %d", seen, writers*each)
+		})
+	}
+	writing.Wait()
+	watching.Wait()
 }
 
 func TestCompactionIsAsked(t *testing.T) {

@@ -15,6 +15,8 @@ import (
 	"github.com/k3s-io/kine/pkg/drivers"
 	"github.com/k3s-io/kine/pkg/drivers/generic"
 	kine "github.com/k3s-io/kine/pkg/drivers/sqlite"
+	"github.com/k3s-io/kine/pkg/logstructured/sqllog"
+	"github.com/k3s-io/kine/pkg/server"
 	_ "modernc.org/sqlite" // registers itself with database/sql
 
 	"github.com/skerry-io/skerry/datastore"
@@ -49,7 +51,7 @@ func Open(ctx context.Context, dir string) (datastore.Store, func(), error) {
 		end()
 		running.Wait()
 	}
-	store, _, err := engine(life, &running, path)
+	store, err := engine(life, &running, path)
 	if err == nil && !unhook() {
 		err = ctx.Err()
 	}
@@ -60,9 +62,34 @@ func Open(ctx context.Context, dir string) (datastore.Store, func(), error) {
 	return store, letGo, nil
 }
 
+// store is kine's engine, and what it does not tell of its database.
+type store struct {
+	server.Backend
+	rows *generic.Generic
+}
+
+// After gives the changes of a range that are newer than a revision.
+func (s *store) After(ctx context.Context, key, end string, revision int64) (events []*server.Event, compacted int64, err error) {
+	rows, err := s.rows.After(ctx, key, end, revision, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	_, compacted, events, err = sqllog.RowsToEvents(rows, true, true)
+	if err == nil && len(events) == 0 { // then no row told the compacted revision
+		compacted, err = s.rows.GetCompactRevision(ctx)
+	}
+	if err == nil && revision > 0 && revision < compacted {
+		err = server.ErrCompacted
+	}
+	if err != nil {
+		return nil, compacted, err
+	}
+	return events, 0, nil
+}
+
 // engine is kine's, with the database it works on.
-func engine(ctx context.Context, running *sync.WaitGroup, path string) (datastore.Store, *generic.Generic, error) {
-	return kine.NewVariant(ctx, running, "sqlite3", &drivers.Config{
+func engine(ctx context.Context, running *sync.WaitGroup, path string) (*store, error) {
+	backend, rows, err := kine.NewVariant(ctx, running, "sqlite3", &drivers.Config{
 		DataSourceName: escape(path) + "?" + settings,
 		// One connection writes at a time anyway; a few more let reads go on beside it.
 		ConnectionPoolConfig: generic.ConnectionPoolConfig{MaxIdle: 2, MaxOpen: 4},
@@ -72,6 +99,7 @@ func engine(ctx context.Context, running *sync.WaitGroup, path string) (datastor
 		CompactBatchSize:     1000,
 		PollBatchSize:        500,
 	})
+	return &store{Backend: backend, rows: rows}, err
 }
 
 // escape makes a path part of a URI, where these letters would mean something.

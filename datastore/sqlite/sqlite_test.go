@@ -97,11 +97,11 @@ func tables(t *testing.T) *sql.DB {
 	if err := prepare(ctx, path); err != nil {
 		t.Fatal(err)
 	}
-	_, kine, err := engine(ctx, &running, path)
+	store, err := engine(ctx, &running, path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kine.DB
+	return store.rows.DB
 }
 
 func TestSettingsThatMakeAWriteLast(t *testing.T) {
