@@ -13,11 +13,11 @@ import (
 // The times add up to less than the three seconds within which requests and watches go on at another server.
 const (
 	// listenFor is how long a server that has something to do may say nothing before it is asked whether it is there.
-	listenFor = 1300 * time.Millisecond
+	listenFor = 1200 * time.Millisecond
 	// headStart is how long it alone is asked; then the others are, too.
 	headStart = 300 * time.Millisecond
 	// verdict is how long it may take to answer.
-	verdict = 1200 * time.Millisecond
+	verdict = 1100 * time.Millisecond
 	// idleLook is the pause between two looks at a preferred server that is not in use.
 	idleLook = 10 * time.Second
 	// soon is the shortest pause.
