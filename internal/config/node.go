@@ -28,8 +28,8 @@ type Node struct {
 	NodeExternalIP []netip.Addr `key:"node-external-ip" as:"address" help:"addresses that this node is reached by from outside, at most one IPv4 and one IPv6"`
 	FlannelIface   string       `key:"flannel-iface" as:"name" help:"network interface that reaches other nodes (default: that of node-ip)"`
 
-	NodeLabel []string `key:"node-label" as:"key=value" help:"labels the node registers with"`
-	NodeTaint []string `key:"node-taint" as:"key=value:effect" help:"taints the node registers with"`
+	NodeLabel []string `key:"node-label" as:"key=value" help:"labels of the node, set at each start"`
+	NodeTaint []string `key:"node-taint" as:"key=value:effect" help:"taints of the node, set at each start"`
 
 	BindAddress  netip.Addr `key:"bind-address" def:"0.0.0.0" as:"address" help:"address to listen on"`
 	LBServerPort int        `key:"lb-server-port" def:"6444" as:"port" help:"loopback port of the node's own API endpoint"`
