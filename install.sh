@@ -6,7 +6,9 @@
 #   INSTALL_SKERRY_VERSION        which release (default: the latest); without meaning together with the URL
 #   INSTALL_SKERRY_SKIP_DOWNLOAD  true: take skerry-ARCH or skerry beside this script, in the current directory, or installed before
 #   INSTALL_SKERRY_BIN_DIR        where the program goes (default: /usr/local/bin)
-#   INSTALL_SKERRY_EXEC, _SKIP_START, _SKIP_ENABLE, _SYMLINK, _FORCE_RESTART
+#   INSTALL_SKERRY_EXEC, _NAME, _SKIP_START, _SKIP_ENABLE, _SYMLINK, _FORCE_RESTART
+# To join a server instead of being one, set its address and a token of it (`skerry token create`):
+#   SKERRY_URL=https://HOST:6443 SKERRY_TOKEN=...
 set -eu
 
 say() { printf 'install: %s\n' "$*"; }

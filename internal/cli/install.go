@@ -11,6 +11,7 @@ import (
 	"github.com/skerry-io/skerry/internal/host"
 	"github.com/skerry-io/skerry/internal/install"
 	skerrylog "github.com/skerry-io/skerry/internal/log"
+	"github.com/skerry-io/skerry/internal/wire"
 )
 
 // runInstall makes the program a service. The settings that the service would start with are checked first.
@@ -87,7 +88,9 @@ func servicePaths(src config.Sources, args []string) (config.Paths, error) {
 	switch args[0] {
 	case "agent":
 		var cfg config.Agent
-		cfg, err = config.Load[config.Agent](src, args[1:])
+		if cfg, err = config.Load[config.Agent](src, args[1:]); err == nil {
+			_, err = wire.ParseToken(cfg.Token.Reveal())
+		}
 		place = cfg.Place
 	default:
 		var cfg config.Server

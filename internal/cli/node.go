@@ -99,7 +99,10 @@ func live(ctx context.Context, group *run.Group, hold *skerrylog.Hold, log *slog
 	stopWatch()
 	<-shown
 	if err != nil {
-		hold.Tell()
+		var told *fault.Fault
+		if !errors.As(err, &told) || told.Cure() == "" { // with a cure it is clear what is wrong
+			hold.Tell()
+		}
 		return err
 	}
 	log.Info("stopped; pods keep running")

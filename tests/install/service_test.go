@@ -91,6 +91,31 @@ func TestServiceComesAndGoes(t *testing.T) {
 	})
 }
 
+// TestAgent: a URL makes the service an agent; what could not join is told before anything is changed.
+func TestAgent(t *testing.T) {
+	_ = fetcher(t)
+	h := newHost(t, true)
+	h.serve(real(t))
+	const url = "SKERRY_URL=https://10.0.0.1:6443"
+	for word, environ := range map[string][]string{
+		"needs the token": {url},
+		"https://":        {"SKERRY_URL=http://10.0.0.1:6443", "SKERRY_TOKEN=x"},
+		"damaged":         {url, "SKERRY_TOKEN=SK1x"},
+	} {
+		if out, err := h.try(download(environ...), "sh", script); err == nil || !strings.Contains(out, word) {
+			t.Errorf("with %q: %v, %s", environ, err, out)
+		}
+		if out, err := h.try(nil, "ls", envFile); err == nil {
+			t.Errorf("with %q something was kept: %s", environ, out)
+		}
+	}
+	if out, err := h.try(download(url, "SKERRY_TOKEN=x", "INSTALL_SKERRY_NAME=skerry-agent", "INSTALL_SKERRY_SKIP_START=true"), "sh", script); err != nil {
+		t.Fatal(out)
+	}
+	h.contains("/etc/systemd/system/skerry-agent.service", "ExecStart=/usr/local/bin/skerry agent\n", "EnvironmentFile=-"+envFile)
+	h.contains(envFile, `SKERRY_URL="https://10.0.0.1:6443"`, `SKERRY_TOKEN="x"`)
+}
+
 // TestNoInitSystem: a host that cannot run a service is told how to run the program.
 func TestNoInitSystem(t *testing.T) {
 	_ = fetcher(t)

@@ -65,7 +65,7 @@ func remove(ctx context.Context, client kubernetes.Interface, flags command.Node
 	if err := nodes.Forget(ctx, client, name); err != nil {
 		return cluster.Explain(fmt.Errorf("%w; run the command again", err), "forget the key of node %s", name)
 	}
-	_, err = fmt.Fprintf(out, "node %s is removed; on that machine, `skerry uninstall` takes Skerry away\n", name)
+	_, err = fmt.Fprintf(out, "node %s is removed; run `skerry uninstall` or `skerry reset` on that machine, or it joins again at its next start\n", name)
 	return err
 }
 

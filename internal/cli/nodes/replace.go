@@ -22,7 +22,7 @@ func Replace(ctx context.Context, env command.Env, flags command.NodeReplace, wo
 		return err
 	}
 	return replace(ctx, connection, words[0], env.Out, func() error {
-		return env.Confirm(flags.Yes, fmt.Sprintf("The machine that is node %s now is shut out of the cluster, and the next one that joins by this name takes its place.", words[0]))
+		return env.Confirm(flags.Yes, fmt.Sprintf("The next machine that joins as %s gets the Node with its labels, taints and pods; the one that has it now must be off by then.", words[0]))
 	})
 }
 
@@ -41,8 +41,7 @@ func replace(ctx context.Context, client kubernetes.Interface, name string, out 
 	if err := nodes.Forget(ctx, client, name); err != nil {
 		return cluster.Explain(err, "forget the key of node %s", name)
 	}
-	_, err = fmt.Fprintf(out, "the key of node %s is forgotten: switch the old machine off, and start `skerry agent` on the new one;\n"+
-		"it takes over the Node with its labels, taints and pods\n", name)
+	_, err = fmt.Fprintf(out, "the key of node %s is forgotten: switch the old machine off, and start `skerry agent` on the new one\n", name)
 	return err
 }
 

@@ -111,7 +111,7 @@ func tell(out io.Writer, user, server string, cert *x509.Certificate, flags comm
 	if len(flags.Group) > 0 {
 		groups = "in " + strings.Join(flags.Group, ", ")
 	}
-	lines := []string{fmt.Sprintf("the certificate of %s, %s, is good until %s; it cannot be taken back before, but what it may do can", user, groups, cert.NotAfter.Format(time.RFC3339))}
+	lines := []string{fmt.Sprintf("the certificate of %s, %s, is good until %s; until then only its role bindings can be taken back", user, groups, cert.NotAfter.Format(time.RFC3339))}
 	if cert.NotAfter.Before(time.Now().Add(flags.TTL - shortest)) {
 		lines = append(lines, "that is earlier than asked for: the cluster signs for no longer")
 	}
