@@ -40,12 +40,13 @@ type reader struct {
 	total  Total
 	output map[string]*strings.Builder // by package and test
 	parent map[string]bool             // tests that have subtests
+	told   map[string]bool             // tests with a failed subtest
 	broken map[string]bool             // packages with a failed test
 }
 
 // Read follows the events to their end, writes about each top-level test as it ends, and counts.
 func Read(in io.Reader, out io.Writer) (Total, error) {
-	r := &reader{out: out, output: map[string]*strings.Builder{}, parent: map[string]bool{}, broken: map[string]bool{}}
+	r := &reader{out: out, output: map[string]*strings.Builder{}, parent: map[string]bool{}, told: map[string]bool{}, broken: map[string]bool{}}
 	lines := bufio.NewReader(in)
 	for {
 		line, err := lines.ReadString('\n')
@@ -105,8 +106,11 @@ func (r *reader) ended(e event, key string) {
 	case e.Action == "fail":
 		r.broken[e.Package] = true
 	}
-	if !r.parent[key] {
+	if !r.parent[key] || e.Action == "fail" && !r.told[key] { // of a test with subtests, they count; unless it failed by itself
 		r.count(e.Action)
+	}
+	if at := strings.LastIndex(key, "/"); e.Action == "fail" && strings.Contains(e.Test, "/") {
+		r.told[key[:at]] = true
 	}
 	own := r.text(key)
 	switch {

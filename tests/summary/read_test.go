@@ -16,6 +16,12 @@ func TestTotals(t *testing.T) {
 {"Action":"fail","Package":"p","Test":"A/y"}
 {"Action":"fail","Package":"p","Test":"A"}
 {"Action":"fail","Package":"p"}`, "1 passed, 1 failed"},
+		{"a parent that fails by itself is counted", `
+{"Action":"run","Package":"p","Test":"A"}
+{"Action":"run","Package":"p","Test":"A/x"}
+{"Action":"pass","Package":"p","Test":"A/x"}
+{"Action":"fail","Package":"p","Test":"A"}
+{"Action":"fail","Package":"p"}`, "1 passed, 1 failed"},
 		{"skips are said", `
 {"Action":"run","Package":"p","Test":"A"}
 {"Action":"skip","Package":"p","Test":"A"}
