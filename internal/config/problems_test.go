@@ -185,6 +185,7 @@ func TestAgent(t *testing.T) {
 	}{
 		"nothing given":    {nil, []string{"--server: an agent needs the server", "--token: an agent needs the token"}},
 		"http":             {[]string{"--server", "http://x", "--token", "t"}, []string{`--server: server "http://x" is not the address`}},
+		"a port taken":     {[]string{"-s", "https://x", "-t", "t", "--lb-server-port", "10250"}, []string{"--lb-server-port: lb-server-port 10250 is the port of the kubelet"}},
 		"a path":           {[]string{"-s", "https://x/y", "-t", "t"}, []string{`--server: server "https://x/y" is not`}},
 		"a broken URL":     {[]string{"-s", "https://[x", "-t", "t"}, []string{`--server: server "https://[x" is not`}},
 		"the server's key": {[]string{"-s", "https://x", "-t", "t", "--tls-san", "x"}, []string{"--tls-san: unknown flag; to cure: it is a flag of `skerry server`"}},

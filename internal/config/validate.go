@@ -136,6 +136,7 @@ func validateArgs(key string, args []string, p *fault.Problems) {
 func (a Agent) Validate() error {
 	var p fault.Problems
 	a.Node.validate(&p)
+	validateTaken("lb-server-port", a.LBServerPort, &p)
 	u, err := url.Parse(a.Server)
 	switch {
 	case a.Server == "":

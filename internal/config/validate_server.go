@@ -176,13 +176,17 @@ func (s Server) validatePorts(p *fault.Problems) {
 }
 
 func (s Server) validateFree(key string, port int, p *fault.Problems) {
+	validateTaken(key, port, p)
+	if s.ServiceNodePortRange.Contains(port) {
+		p.Add(key, "%s %d lies in service-node-port-range %s", key, port, s.ServiceNodePortRange).Fix("choose a port outside it")
+	}
+}
+
+func validateTaken(key string, port int, p *fault.Problems) {
 	for _, taken := range takenPorts() {
 		if taken.port == port {
 			p.Add(key, "%s %d is the port of %s", key, port, taken.taker).Fix("choose another")
 		}
-	}
-	if s.ServiceNodePortRange.Contains(port) {
-		p.Add(key, "%s %d lies in service-node-port-range %s", key, port, s.ServiceNodePortRange).Fix("choose a port outside it")
 	}
 }
 
