@@ -71,12 +71,12 @@ func Run(ctx context.Context, c Config, ready func()) error {
 	return errors.Join(n.run(ctx, changed, wake), backend.Close())
 }
 
-// leave is for a user who brings a CNI plugin: only an own configuration of earlier goes.
+// leave is for a user who brings a CNI plugin: what an earlier setting made goes, and nothing is made.
 func leave(ctx context.Context, c Config, ready func()) error {
 	if err := os.Remove(filepath.Join(c.CNIDir, conflistName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the CNI configuration: %w", err)
 	}
-	if err := errors.Join(os.MkdirAll(c.CNIDir, 0o755), overlay.Close()); err != nil {
+	if err := errors.Join(os.MkdirAll(c.CNIDir, 0o755), overlay.Close(), masquerade(ctx, nil)); err != nil {
 		return err
 	}
 	ready()
