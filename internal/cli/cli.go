@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 
+	"github.com/skerry-io/skerry/agent/identity"
 	"github.com/skerry-io/skerry/internal/cli/again"
 	"github.com/skerry-io/skerry/internal/cli/command"
 	"github.com/skerry-io/skerry/internal/cli/nodes"
@@ -24,6 +25,7 @@ func OS() Env {
 		Err:        os.Stderr,
 		Environ:    os.Environ(),
 		Hostname:   os.Hostname,
+		KeptName:   identity.KeptName,
 		Executable: os.Executable,
 	}
 }

@@ -21,8 +21,13 @@ func (n *Node) complete(src Sources, problems *fault.Problems) {
 	n.KubeProxyArg = trimDashes(n.KubeProxyArg)
 }
 
-// completeName takes the host's name; node names are lower case, host names need not be.
+// completeName takes the name that the node has, or else the host's; node names are lower case, host names need not be.
 func (n *Node) completeName(src Sources, problems *fault.Problems) {
+	if n.NodeName == "" && !problems.Has("node-name") && src.KeptName != nil {
+		if kept, joined := src.KeptName(n.Paths().AgentDir()); joined {
+			n.NodeName = kept
+		}
+	}
 	if n.NodeName == "" && !problems.Has("node-name") {
 		host, err := src.Hostname()
 		if err != nil {

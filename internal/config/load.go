@@ -15,6 +15,9 @@ type Sources struct {
 	Environ []string
 	// Hostname names the host; it is the default of node-name. Nil stands for os.Hostname.
 	Hostname func() (string, error)
+	// KeptName gives the name under which the node of an agent directory has joined, which it keeps when the host gets
+	// another name. Nil stands for never.
+	KeptName func(agentDir string) (name string, joined bool)
 }
 
 // Value is a setting with what is in force and where that came from.

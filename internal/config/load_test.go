@@ -95,6 +95,23 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+func TestANodeKeepsItsName(t *testing.T) {
+	kept := func(dir string) (string, bool) { return "before", dir == "/var/lib/skerry/agent" }
+	for name, c := range map[string]struct {
+		file, want string
+	}{
+		"that it has joined under":              {"", "before"},
+		"unless it is told another":             {"node-name: told", "told"},
+		"and another data directory is another": {"data-dir: /srv/skerry", "pi4"},
+	} {
+		h := newHost(t, map[string]string{"config.yaml": c.file})
+		h.src.KeptName = kept
+		if got := h.load().NodeName; got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
 func TestLaterSourcesWin(t *testing.T) {
 	h := newHost(t, map[string]string{
 		"config.yaml":           "node-name: file\nhttps-listen-port: 1\ncluster-domain: file.local\nlb-server-port: 7000\n",

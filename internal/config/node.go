@@ -23,7 +23,7 @@ type Node struct {
 	Token     Secret `key:"token" short:"t" as:"token" help:"shared secret that nodes join with"`
 	TokenFile string `key:"token-file" as:"path" help:"file that holds the token"`
 
-	NodeName       string       `key:"node-name" as:"name" help:"name of this node (default: the host name in lower case)"`
+	NodeName       string       `key:"node-name" as:"name" help:"name of this node (default: the one it has joined under, at first the host name in lower case)"`
 	NodeIP         []netip.Addr `key:"node-ip" as:"address" help:"addresses of this node, at most one IPv4 and one IPv6 (default: that of the default route)"`
 	NodeExternalIP []netip.Addr `key:"node-external-ip" as:"address" help:"addresses that this node is reached by from outside, at most one IPv4 and one IPv6"`
 	FlannelIface   string       `key:"flannel-iface" as:"name" help:"network interface that reaches other nodes (default: that of node-ip)"`

@@ -26,6 +26,8 @@ type Env struct {
 	Environ []string
 	// Hostname names the host.
 	Hostname func() (string, error)
+	// KeptName gives the name under which the node of an agent directory has joined.
+	KeptName func(agentDir string) (name string, joined bool)
 	// Executable is the path of the running program, links resolved.
 	Executable func() (string, error)
 }
@@ -43,7 +45,7 @@ func (e Env) Getenv(name string) string {
 
 // Sources is where settings come from in this world.
 func (e Env) Sources() config.Sources {
-	return config.Sources{Environ: e.Environ, Hostname: e.Hostname}
+	return config.Sources{Environ: e.Environ, Hostname: e.Hostname, KeptName: e.KeptName}
 }
 
 // program is the name the program was called by, without directory.
