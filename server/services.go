@@ -114,7 +114,7 @@ func (s *Server) datastore(ctx context.Context, ready func()) error {
 func (s *Server) cluster() wire.Cluster {
 	c := s.config
 	return wire.Cluster{ClusterCIDR: c.ClusterCIDR, ServiceCIDR: c.ServiceCIDR, ClusterDNS: c.ClusterDNS, ClusterDomain: c.ClusterDomain,
-		KubeProxyOff: c.DisableKubeProxy, Backend: c.FlannelBackend, ExternalIP: c.FlannelExternalIP, Tunnel: c.EgressSelectorMode}
+		KubeProxyOff: c.DisableKubeProxy, Backend: c.FlannelBackend, ExternalIP: c.FlannelExternalIP, Tunnel: c.EgressSelectorMode, Disabled: c.Disable}
 }
 
 func (s *Server) apiserver() apiserver.Config {

@@ -46,6 +46,7 @@ type Cluster struct {
 	KubeProxyOff  bool           `json:"kubeProxyOff,omitempty"`
 	Backend       string         `json:"backend"`            // how pods of different nodes reach each other: vxlan, host-gw, wireguard-native, none
 	ExternalIP    bool           `json:"externalIP"`         // nodes reach each other by their external addresses
+	Disabled      []string       `json:"disabled,omitempty"` // components that the cluster does without
 	Tunnel        string         `json:"egressSelectorMode"` // what the API server reaches through the tunnel: agent, cluster, pod, disabled
 }
 
