@@ -17,6 +17,7 @@ import (
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/host"
 	skerrylog "github.com/skerry-io/skerry/internal/log"
+	"github.com/skerry-io/skerry/internal/resident"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/version"
 )
@@ -91,7 +92,7 @@ func live(ctx context.Context, group *run.Group, hold *skerrylog.Hold, log *slog
 		case <-time.After(startSettled):
 			late.Stop()
 			hold.Forget()
-			debug.FreeOSMemory() // a start needs much that an idle node does not
+			slim(log)
 		}
 	}()
 	defer context.AfterFunc(ctx, hold.Again)()
@@ -107,6 +108,14 @@ func live(ctx context.Context, group *run.Group, hold *skerrylog.Hold, log *slog
 	}
 	log.Info("stopped; pods keep running")
 	return nil
+}
+
+// slim gives back what a start needs and an idle node does not.
+func slim(log *slog.Logger) {
+	debug.FreeOSMemory()
+	if err := resident.SmallPages(); err != nil {
+		log.Debug("the program stays mapped as it is", "err", err)
+	}
 }
 
 // places makes the directories that a reset takes away again as a whole.
