@@ -90,6 +90,7 @@ type network struct {
 	backend overlay.Backend
 	nodes   *members.List
 	ready   func()
+	wired   bool   // pods of this node can get their network
 	trouble string // what was told last
 }
 
@@ -138,7 +139,11 @@ func (n *network) tell(ctx context.Context, err error) bool {
 	}
 	if text := err.Error(); text != n.trouble && !errors.Is(err, errUnseen) {
 		n.trouble = text
-		n.config.Log.Warn("pods of other nodes may be out of reach; trying on", "err", err)
+		what := "pods of other nodes may be out of reach"
+		if !n.wired {
+			what = "pods cannot get their network, so this node is not Ready"
+		}
+		n.config.Log.Warn(what+"; trying on", "err", err)
 	}
 	return true
 }
@@ -162,6 +167,7 @@ func (n *network) step(ctx context.Context) error {
 	if err := replace(filepath.Join(n.config.CNIDir, conflistName), text); err != nil {
 		return fmt.Errorf("write the CNI configuration: %w", err)
 	}
+	n.wired = true
 	n.ready()
 	told, err := n.backend.Announcement()
 	if err != nil {

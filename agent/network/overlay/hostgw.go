@@ -25,7 +25,7 @@ func (h *hostGW) Announcement() (Announcement, error) {
 }
 
 func (h *hostGW) Up([]netip.Prefix) (err error) {
-	h.up, err = FindUplink(h.config.Iface, h.config.Addrs)
+	h.up, err = h.config.uplink(h.up)
 	return err
 }
 

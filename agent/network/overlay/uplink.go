@@ -50,6 +50,15 @@ func FindUplink(iface string, addrs []netip.Addr) (Uplink, error) {
 	return up, nil
 }
 
+// uplink is the interface towards other nodes as it is now or, while the address is gone because a cable is, as it was last.
+func (c Config) uplink(last Uplink) (Uplink, error) {
+	up, err := FindUplink(c.Iface, c.Addrs)
+	if err == nil && up.Index == 0 && last.Index != 0 {
+		return last, nil
+	}
+	return up, err
+}
+
 // preferred is one address of each family that an interface has: one that is the node's, if any is.
 func preferred(have, nodes []netip.Addr) []netip.Addr {
 	var addrs []netip.Addr

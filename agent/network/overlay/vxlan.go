@@ -73,7 +73,7 @@ func (v *vxlan) Announcement() (Announcement, error) {
 }
 
 func (v *vxlan) Up(own []netip.Prefix) error {
-	up, err := FindUplink(v.config.Iface, v.config.Addrs)
+	up, err := v.config.uplink(v.up)
 	if err != nil {
 		return err
 	}
@@ -118,6 +118,9 @@ func (v *vxlan) ensure(up Uplink, mtu int) (netlink.Link, error) {
 		return nil, err
 	}
 	if have != nil {
+		if there, ok := have.(*netlink.Vxlan); ok && up.Index == 0 {
+			want.SrcAddr = there.SrcAddr // the address may come back
+		}
 		if sameVXLAN(want, have) {
 			return have, nil
 		}

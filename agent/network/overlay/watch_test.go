@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -100,6 +101,13 @@ func TestAnotherAddressMakesTheInterfaceAnew(t *testing.T) {
 	}
 	if a, err := b.Announcement(); err != nil || len(a.Addrs) != 1 || a.Addrs[0] != moved {
 		t.Errorf("told is %v, %v", a, err)
+	}
+	// A cable that is out, with which the address went, changes nothing.
+	before := state(t)
+	must(t, netlink.AddrDel(cable, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(moved, 24))}))
+	must(t, b.Up(s.ranges))
+	if after := state(t); !slices.Equal(before, after) || b.MTU() != 1350 {
+		t.Errorf("without the address %q became %q", before, after)
 	}
 	// Another backend takes it away.
 	s.open(t, HostGW, "4", t.TempDir())

@@ -80,7 +80,7 @@ func (w *wireGuard) Announcement() (Announcement, error) {
 }
 
 func (w *wireGuard) Up(own []netip.Prefix) error {
-	up, err := FindUplink(w.config.Iface, w.config.Addrs)
+	up, err := w.config.uplink(w.up)
 	if err != nil {
 		return err
 	}
