@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -47,15 +46,13 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-func TestADialerKnowsNodesByName(t *testing.T) {
+func TestPodsBehindServices(t *testing.T) {
 	c, p := example(), authorities(t)
-	const types, routing = "kubelet-preferred-address-types", "enable-aggregator-routing"
-	if got := flags(c, p); got[types] != "InternalIP,ExternalIP,Hostname" || got[routing] != "false" {
-		t.Errorf("without: %s, %s", got[types], got[routing])
-	}
-	c.Dial, c.DialPods = (&net.Dialer{}).DialContext, true
-	if got := flags(c, p); got[types] != "Hostname,InternalIP,ExternalIP" || got[routing] != "true" {
-		t.Errorf("with one: %s, %s", got[types], got[routing])
+	for pods, want := range map[bool]string{false: "false", true: "true"} {
+		c.DialPods = pods
+		if got := flags(c, p)["enable-aggregator-routing"]; got != want {
+			t.Errorf("where pods are dialed: %t: %s", pods, got)
+		}
 	}
 }
 

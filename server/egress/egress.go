@@ -71,7 +71,7 @@ func (d *Dialer) Dial(ctx context.Context, network, address string) (net.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	d.awaitBook(ctx, host)
+	d.awaitBook(ctx, host, port)
 	w, err := d.route(host, port)
 	switch {
 	case err != nil:
@@ -98,10 +98,10 @@ func split(address string) (host string, port uint16, err error) {
 	return host, uint16(number), nil
 }
 
-// awaitBook waits for the list of nodes, where the way to host depends on it.
-func (d *Dialer) awaitBook(ctx context.Context, host string) {
-	if _, err := netip.ParseAddr(host); err == nil && d.mode == Agent {
-		return // almost certainly a Service; kubelets are asked for by name
+// awaitBook waits for the list of nodes, where the way depends on it.
+func (d *Dialer) awaitBook(ctx context.Context, host string, port uint16) {
+	if _, err := netip.ParseAddr(host); err == nil && d.mode == Agent && port != kubeletPort {
+		return // almost certainly a Service
 	}
 	late := time.NewTimer(bookPatience)
 	defer late.Stop()

@@ -3,6 +3,7 @@ package egress
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/skerry-io/skerry/internal/fault"
@@ -54,19 +55,10 @@ func (d *Dialer) toKubelet(n entry) way {
 // routeIP finds the way to an address.
 func (d *Dialer) routeIP(ip netip.Addr, port uint16) (way, error) {
 	w := way{to: join(ip.String(), port)}
-	owners := d.book.withAddress(ip)
-	var kubelets []entry
-	for _, owner := range owners {
-		if owner.kubelet == port {
-			kubelets = append(kubelets, owner)
-		}
-	}
-	switch {
-	case len(kubelets) == 1:
-		return d.toKubelet(kubelets[0]), nil
-	case len(kubelets) > 1:
-		return way{}, fault.New("%s is the address of the nodes %s and %s", ip, kubelets[0].name, kubelets[1].name).
-			Fix("let the API server ask for nodes by name: remove kubelet-preferred-address-types from kube-apiserver-arg")
+	kubelets := slices.DeleteFunc(d.book.withAddress(ip), func(e entry) bool { return e.kubelet != port })
+	if len(kubelets) > 0 {
+		one, err := d.choose(ip, kubelets)
+		return d.toKubelet(one), err
 	}
 	if d.CoversPods() {
 		w.node = d.book.withPodRange(ip)
@@ -78,6 +70,20 @@ func (d *Dialer) routeIP(ip netip.Addr, port uint16) (way, error) {
 		w.node = ""
 	}
 	return w, nil
+}
+
+// choose finds the node that is meant by an address of several: one of them may have been gone for long, and another
+// one has its address now. Behind different routers two can have the same for good.
+func (d *Dialer) choose(ip netip.Addr, kubelets []entry) (entry, error) {
+	here := slices.DeleteFunc(slices.Clone(kubelets), func(e entry) bool { return e.name != d.self && !d.tunnels.Has(e.name) })
+	switch len(here) {
+	case 0:
+		return kubelets[0], nil
+	case 1:
+		return here[0], nil
+	}
+	return entry{}, fault.New("%s is the address of the nodes %s and %s", ip, here[0].name, here[1].name).
+		Fix("give one of them another node-ip, or let the API server ask for nodes by name: kube-apiserver-arg kubelet-preferred-address-types=Hostname,InternalIP")
 }
 
 func join(host string, port uint16) string { return net.JoinHostPort(host, strconv.Itoa(int(port))) }
