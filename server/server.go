@@ -61,6 +61,7 @@ func New(c config.Server, nodeIPs []netip.Addr, log *slog.Logger) (*Server, erro
 			return nil, err
 		}
 		s.egress = egress.New(mode, s.ownNode(), s.tunnels)
+		net.DefaultResolver = s.egress.Resolver() // nothing of this process runs yet that could look up a name
 	}
 	return s, s.writeKubeconfigs()
 }

@@ -26,6 +26,15 @@ type Config struct {
 	DialPods bool
 }
 
+// addressTypes are the addresses of a node to call its kubelet by, best first. Dial knows nodes by name; by address two
+// of them can be the same behind different routers.
+func (c Config) addressTypes() string {
+	if c.Dial != nil {
+		return "Hostname,InternalIP,ExternalIP"
+	}
+	return "InternalIP,ExternalIP,Hostname"
+}
+
 // flags are the command line of kube-apiserver.
 func flags(c Config, p *pki.PKI) component.Flags {
 	issuer := "https://kubernetes.default.svc." + c.ClusterDomain
@@ -46,7 +55,7 @@ func flags(c Config, p *pki.PKI) component.Flags {
 		"kubelet-certificate-authority":      p.Authority("server-ca").CertFile(),
 		"kubelet-client-certificate":         p.KubeletClient.CertFile(),
 		"kubelet-client-key":                 p.KubeletClient.KeyFile(),
-		"kubelet-preferred-address-types":    "InternalIP,ExternalIP,Hostname",
+		"kubelet-preferred-address-types":    c.addressTypes(),
 		"profiling":                          "false",
 		"proxy-client-cert-file":             p.AuthProxy.CertFile(),
 		"proxy-client-key-file":              p.AuthProxy.KeyFile(),

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -43,6 +44,18 @@ func TestFlags(t *testing.T) {
 		if _, err := os.Stat(value); err != nil {
 			t.Errorf("--%s: %v", name, err)
 		}
+	}
+}
+
+func TestADialerKnowsNodesByName(t *testing.T) {
+	c, p := example(), authorities(t)
+	const types = "kubelet-preferred-address-types"
+	if got := flags(c, p)[types]; got != "InternalIP,ExternalIP,Hostname" {
+		t.Errorf("without: %s", got)
+	}
+	c.Dial = (&net.Dialer{}).DialContext
+	if got := flags(c, p)[types]; got != "Hostname,InternalIP,ExternalIP" {
+		t.Errorf("with one: %s", got)
 	}
 }
 

@@ -83,7 +83,7 @@ func (d *Dialer) choose(ip netip.Addr, kubelets []entry) (entry, error) {
 		return here[0], nil
 	}
 	return entry{}, fault.New("%s is the address of the nodes %s and %s", ip, here[0].name, here[1].name).
-		Fix("give one of them another node-ip, or let the API server ask for nodes by name: kube-apiserver-arg kubelet-preferred-address-types=Hostname,InternalIP")
+		Fix("give one of them another node-ip, or let the API server ask for nodes by name: remove kubelet-preferred-address-types from kube-apiserver-arg")
 }
 
 func join(host string, port uint16) string { return net.JoinHostPort(host, strconv.Itoa(int(port))) }

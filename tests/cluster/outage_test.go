@@ -17,8 +17,9 @@ import (
 // kills is how often the server is killed in a row.
 const kills = 20
 
-// serverDies: while the server is away, pods and Services of the agents go on; when it is back, it reaches all of them,
-// and they are the same as before.
+// serverDies: while the server is away, pods and Services of the agents go on; when it is back, every node starts pods
+// again, and those from before are the same. In the end it reaches all of them; its way to the agents is back later than
+// theirs to it, because agents whose tunnel breaks again and again take their time.
 func serverDies(t *testing.T, c *cluster) {
 	var pods []string
 	before := map[string]string{}
@@ -39,10 +40,7 @@ func serverDies(t *testing.T, c *cluster) {
 		}
 		c.serve()
 		c.apiReady(t)
-		c.eventually(t, fmt.Sprintf("the server reaches all pods after kill %d", round+1), func() error {
-			c.alive(t)
-			return c.execs(t, pods...)
-		})
+		c.startsPods(t, round)
 		for _, pod := range pods {
 			if now := identity(c.pod(t, pod)); now != before[pod] {
 				t.Errorf("kill %d: pod %s was\n%s\nis\n%s", round+1, pod, before[pod], now)
@@ -51,13 +49,19 @@ func serverDies(t *testing.T, c *cluster) {
 	}
 	t.Logf("%d kills took %v", kills, time.Since(begin).Round(time.Second))
 	c.allReady(t)
+	c.eventually(t, "the server reaches all pods", func() error { return c.execs(t, pods...) })
+}
+
+// startsPods wants each node to start a pod, and to end it.
+func (c *cluster) startsPods(t *testing.T, round int) {
+	t.Helper()
+	label := fmt.Sprintf("late-%d", round)
 	for _, name := range c.names() {
-		c.create(t, webOn(name, "late-"+name, "late"))
+		c.create(t, webOn(name, label+"-"+name, label))
 	}
-	for _, name := range c.names() {
-		c.podReady(t, "late-"+name)
-	}
-	c.kubectl(t, "delete", "pod", "--wait=false", "-l", "app=late")
+	c.podsReady(t, label, len(c.names()))
+	c.alive(t)
+	c.kubectl(t, "delete", "pod", "--wait=false", "-l", "app="+label)
 }
 
 // execs runs a command in each pod, all at once; nil when all could.

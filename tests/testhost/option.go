@@ -35,12 +35,12 @@ func Program(name, file string) Option {
 // IPv6 gives the host the address fd00:200::(10+N) beside its IPv4 address. It has no effect behind a router.
 func IPv6() Option { return func(h *Host) { h.address6 = h.lab.net.address6(h.number) } }
 
-// BehindNAT puts a router between the host and the bridge, as at home: the host is 192.168.77.(10+N), the router's
+// BehindNAT puts a router between the host and the bridge, as at home: the host is 192.168.77.10, the router's
 // outside has the host's place on the bridge (Host.Outside). The host can open connections to others, nobody to it.
 func BehindNAT() Option {
 	return func(h *Host) {
 		h.router = &router{outside: h.address}
-		h.address = h.router.inside(h.number)
+		h.address = h.router.inside()
 	}
 }
 
