@@ -84,7 +84,7 @@ func check(ctx context.Context, client kubernetes.Interface, id, secret string) 
 	}
 	switch {
 	case err != nil, !same(b.Secret, secret):
-		return fault.New("this cluster has no such bootstrap token %s: it was deleted, or another cluster made it", id).Fix(cure)
+		return fault.New("this cluster has no such bootstrap token %s: it expired, was deleted, or another cluster made it", id).Fix(cure)
 	case b.Expired():
 		return fault.New("the bootstrap token %s expired at %s", id, b.Expires.UTC().Format(time.RFC3339)).Fix(cure)
 	case !b.Usable:

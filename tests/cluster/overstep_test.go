@@ -112,64 +112,75 @@ func send(as *http.Client, method, url string, body io.Reader) (status int, answ
 // ended, and meanwhile everybody else is served.
 func harmOnPorts(t *testing.T, c *cluster, a *agent) {
 	memory := resident(t, c)
-	for _, port := range []struct {
-		what    string
-		dial    func(context.Context, string, string) (net.Conn, error)
-		address string
-	}{
-		{"the server's port", a.host.Dial, c.host.Address() + ":6443"},
-		{"the server's endpoint", c.host.Dial, "127.0.0.1:6444"},
-		{"the agent's endpoint", a.host.Dial, "127.0.0.1:6444"},
-	} {
-		t.Run(port.what, func(t *testing.T) {
-			dial := func() net.Conn {
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
-				conn, err := port.dial(ctx, "tcp", port.address)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return conn
-			}
-			var slow []net.Conn
-			for range 100 {
-				silent, header := dial(), tls.Client(dial(), &tls.Config{InsecureSkipVerify: true})
-				defer silent.Close()
-				_, _ = io.WriteString(header, "GET /version HTTP/1.1\r\nHo")
-				slow = append(slow, silent, header)
-			}
-			for _, nonsense := range []string{"\x00\x01\x02\xff\xfe\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", strings.Repeat("A", 1<<20)} {
-				conn := dial()
-				_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-				_, _ = io.WriteString(conn, nonsense)
-				if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("a connection that says %.10q is kept", nonsense)
-				}
-				conn.Close()
-			}
-			c.unharmed(t)
-			tooMuch(t, port.dial, port.address)
-			for _, conn := range slow {
-				_ = conn.SetReadDeadline(time.Now().Add(patience))
-				if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Error("a connection that does not say its request is kept for ever")
-				}
-				conn.Close()
-			}
-			c.unharmed(t)
-		})
-	}
+	t.Run("on", func(t *testing.T) {
+		for _, p := range []port{
+			{"the server's port", a.host.Dial, c.host.Address() + ":6443"},
+			{"the server's endpoint", c.host.Dial, "127.0.0.1:6444"},
+			{"the agent's endpoint", a.host.Dial, "127.0.0.1:6444"},
+		} {
+			t.Run(p.what, func(t *testing.T) { t.Parallel(); p.harm(t, c) })
+		}
+	})
 	if now := resident(t, c); now > memory+150<<20 {
 		t.Errorf("the server holds %d MB, and held %d MB before", now>>20, memory>>20)
 	}
 }
 
+// port is one that anybody may connect to, or any program of a node.
+type port struct {
+	what    string
+	from    func(ctx context.Context, network, address string) (net.Conn, error)
+	address string
+}
+
+func (p port) dial(t *testing.T) net.Conn {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	conn, err := p.from(ctx, "tcp", p.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func (p port) harm(t *testing.T, c *cluster) {
+	var slow []net.Conn
+	for range 100 {
+		silent, header := p.dial(t), tls.Client(p.dial(t), &tls.Config{InsecureSkipVerify: true})
+		_, _ = io.WriteString(header, "GET /version HTTP/1.1\r\nHo")
+		slow = append(slow, silent, header)
+	}
+	for _, nonsense := range []string{"\x00\x01\x02\xff\xfe\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", strings.Repeat("A", 1<<20)} {
+		conn := p.dial(t)
+		_, _ = io.WriteString(conn, nonsense)
+		ends(t, conn, fmt.Sprintf("a connection that says %.10q", nonsense))
+	}
+	c.unharmed(t)
+	p.tooMuch(t)
+	for _, conn := range slow {
+		ends(t, conn, "a connection that does not say what it wants")
+	}
+	c.unharmed(t)
+}
+
+// ends wants a connection to be closed from the other end.
+func ends(t *testing.T, conn net.Conn, what string) {
+	t.Helper()
+	defer conn.Close()
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%s is kept for ever", what)
+	}
+}
+
 // tooMuch sends bodies that are too large; they are not read to their end.
-func tooMuch(t *testing.T, dial func(context.Context, string, string) (net.Conn, error), address string) {
-	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true,
+func (p port) tooMuch(t *testing.T) {
+	t.Helper()
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: p.from, DisableKeepAlives: true,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	for _, path := range []string{"/v1-skerry/join", "/api/v1/namespaces/default/configmaps", "/v1-skerry/ping"} {
-		status, _, err := send(client, http.MethodPost, "https://"+address+path, bytes.NewReader(make([]byte, 64<<20)))
+		status, _, err := send(client, http.MethodPost, "https://"+p.address+path, bytes.NewReader(make([]byte, 64<<20)))
 		if err == nil && status < 400 {
 			t.Errorf("64 MiB to %s: %d", path, status)
 		}

@@ -74,7 +74,7 @@ func attempts() []attempt {
 			})},
 		{what: "half a token", args: with(func(s, token string) (string, string) { return s, token[:30] }), says: []string{`token is damaged`, `copy the whole line`}},
 		{what: "no token", says: []string{`token`}, args: func(_ *testing.T, c *cluster) []string { return []string{"--server", c.url()} }},
-		{what: "a token that is over", args: expired, says: []string{`token`, `expired|over|not know`}},
+		{what: "a token that is over", args: expired, says: []string{`token`, `expired|no such bootstrap token`}},
 		{what: "http instead of https", says: []string{`https`},
 			args: with(func(s, token string) (string, string) { return strings.Replace(s, "https", "http", 1), token })},
 		{what: "a port where nothing listens", stays: true, says: []string{`nothing listens there`, `correct host and port`},
