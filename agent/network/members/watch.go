@@ -46,7 +46,7 @@ func Watch(c Config) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list(c, cache.NewListWatchFromClient(reader.CoreV1().RESTClient(), "nodes", "", fields.Everything()), writer), nil
+	return list(c, soonListed(cache.NewListWatchFromClient(reader.CoreV1().RESTClient(), "nodes", "", fields.Everything())), writer), nil
 }
 
 func list(c Config, source cache.ListerWatcher, writer kubernetes.Interface) *List {
