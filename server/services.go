@@ -159,7 +159,11 @@ func (s *Server) nodesettings(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	return nodesettings.Run(ctx, client, secret, s.log, ready)
+	own := s.config.NodeName
+	if s.config.DisableAgent {
+		own = ""
+	}
+	return nodesettings.Run(ctx, client, nodesettings.Config{Own: own, Secret: secret, Log: s.log}, ready)
 }
 
 func (s *Server) runtimeclasses(ctx context.Context, ready func()) error {

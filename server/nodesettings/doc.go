@@ -1,4 +1,4 @@
-// Package nodesettings gives nodes the labels and taints that their settings name.
+// Package nodesettings gives nodes the labels and taints that their settings name, and servers their role.
 //
 // Owns: which of them a node may ask for, applying them, and remembering what was applied.
 // Does not know: settings files; a node asks by an annotation, see wire.NodeSettings.

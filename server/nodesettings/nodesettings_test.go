@@ -186,7 +186,7 @@ func TestRequestsAreCarriedOutWhenTheyAreMade(t *testing.T) {
 	client := fake.NewClientset(there)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, client, []byte(secret), slog.New(slog.DiscardHandler), func() {}) }()
+	go func() { ended <- Run(ctx, client, Config{Own: "none", Secret: []byte(secret), Log: slog.New(slog.DiscardHandler)}, func() {}) }()
 	defer func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -216,5 +216,35 @@ func TestRequestsAreCarriedOutWhenTheyAreMade(t *testing.T) {
 		if time.Since(began) > 10*time.Second {
 			t.Fatalf("got the events %v", events.Items)
 		}
+	}
+}
+
+func TestTheServersOwnNodeGetsItsRoleOnce(t *testing.T) {
+	other := node(nil, nil)
+	other.Name = "agent"
+	client := fake.NewClientset(node(nil, nil), other)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, client, Config{Own: "pi", Log: slog.New(slog.DiscardHandler)}, func() {})
+	}()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	n := until(t, client, func(n *core.Node) bool { return n.Labels[roleLabel] == "true" })
+	delete(n.Labels, roleLabel)
+	ask(n, "1", labels{"disk": "ssd"}, nil)
+	if _, err := client.CoreV1().Nodes().Update(t.Context(), n, meta.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	n = until(t, client, func(n *core.Node) bool { return n.Labels["disk"] == "ssd" })
+	if _, back := n.Labels[roleLabel]; back {
+		t.Error("who took the role away is overruled")
+	}
+	if agent, err := client.CoreV1().Nodes().Get(t.Context(), "agent", meta.GetOptions{}); err != nil || len(agent.Labels) > 0 {
+		t.Errorf("another node got %v, %v", agent.Labels, err)
 	}
 }

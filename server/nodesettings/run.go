@@ -17,14 +17,29 @@ import (
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
-// Run watches Nodes and carries out what they ask for, until ctx ends. secret is the servers' own.
-func Run(ctx context.Context, client kubernetes.Interface, secret []byte, log *slog.Logger, ready func()) error {
+// Config is what the keeping of Nodes needs to know.
+type Config struct {
+	Own    string // name of the server's own Node, empty where it is none
+	Secret []byte // of the servers
+	Log    *slog.Logger
+}
+
+// Run watches Nodes and carries out what they ask for, until ctx ends; the server's own Node gets its role.
+func Run(ctx context.Context, client kubernetes.Interface, c Config, ready func()) error {
+	log := c.Log
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(onlyRequests))
 	nodes := factory.Core().V1().Nodes().Informer()
-	k := keeper{client: client, seal: seal(secret), log: log}
+	k := keeper{client: client, seal: seal(c.Secret), log: log}
+	own := &role{client: client, node: c.Own}
 	look := func(object any) {
 		n, ok := object.(*core.Node)
-		if !ok || !k.seal.open(n) {
+		if !ok {
+			return
+		}
+		if err := own.give(ctx, n); err != nil && ctx.Err() == nil {
+			log.Warn("this server's node did not get its role; its next report tries again", "node", n.Name, "err", err)
+		}
+		if !k.seal.open(n) {
 			return
 		}
 		if err := k.settle(ctx, n.Name); err != nil && ctx.Err() == nil {
@@ -52,6 +67,9 @@ func onlyRequests(object any) (any, error) {
 		if text, there := n.Annotations[name]; there {
 			meta.SetMetaDataAnnotation(&kept.ObjectMeta, name, text)
 		}
+	}
+	if value, there := n.Labels[roleLabel]; there {
+		meta.SetMetaDataLabel(&kept.ObjectMeta, roleLabel, value)
 	}
 	return kept, nil
 }
