@@ -41,6 +41,7 @@ func TestSeveralNodes(t *testing.T) {
 	})
 	t.Run("a large file through the tunnel", func(t *testing.T) { largeCopy(t, c, "web-far") })
 	t.Run("the server dies and comes back", func(t *testing.T) { serverDies(t, c) })
+	t.Run("the power fails everywhere", func(t *testing.T) { allDie(t, c) })
 	t.Run("an agent loses its power", func(t *testing.T) { agentDies(t, c, c.agents[1]) })
 	t.Run("an agent is cut off", func(t *testing.T) { agentCutOff(t, c, c.agents[0]) })
 	t.Run("an agent gets another address", func(t *testing.T) { anotherAddress(t, c, c.agents[0]) })

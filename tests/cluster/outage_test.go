@@ -64,6 +64,43 @@ func (c *cluster) startsPods(t *testing.T, round int) {
 	c.kubectl(t, "delete", "pod", "--wait=false", "-l", "app="+label)
 }
 
+// allDie: after a power cut of all, agents that are up before their server wait for it, and everything runs again.
+func allDie(t *testing.T, c *cluster) {
+	before := map[string]string{}
+	for _, name := range c.names() {
+		before[name] = identity(c.pod(t, "web-"+name))
+	}
+	for _, h := range c.lab.Hosts() {
+		h.PowerCut()
+	}
+	for _, a := range c.agents {
+		a.host.Boot()
+		a.join(t, c)
+	}
+	for _, a := range c.agents {
+		a.eventually(t, "it is up as far as it can be without the server", func() error {
+			conn, err := a.host.Dial(t.Context(), "tcp", "127.0.0.1:6444")
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err
+		})
+	}
+	c.host.Boot()
+	c.serve()
+	c.apiReady(t)
+	for _, name := range c.names() {
+		c.podUntil(t, "web-"+name, "runs again", func(p *corev1.Pod) error {
+			if !isReady(p) || identity(p) == before[name] {
+				return fmt.Errorf("it is %s", identity(p))
+			}
+			return nil
+		})
+	}
+	c.allReady(t)
+	c.eventually(t, "the server reaches all pods", func() error { return c.execs(t, "web-server", "web-left", "web-right", "web-far") })
+}
+
 // execs runs a command in each pod, all at once; nil when all could.
 func (c *cluster) execs(t *testing.T, pods ...string) error {
 	errs := make([]error, len(pods))
