@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"sync"
 
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -67,8 +68,9 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	s.publish(prepared.GenericAPIServer.Handler, genericapiserver.LoopbackClientServerNameOverride, loopback)
-	return component.Run(ctx, ready, healthy, prepared.Run)
+	gate := newGate(prepared.GenericAPIServer.Handler)
+	s.publish(gate, genericapiserver.LoopbackClientServerNameOverride, loopback)
+	return component.Run(ctx, sync.OnceFunc(func() { close(gate.open); ready() }), healthy, prepared.Run)
 }
 
 func (s *Server) options(ctx context.Context) (options.CompletedOptions, error) {
