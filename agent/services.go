@@ -36,6 +36,7 @@ func (n *Node) Services() []run.Service {
 		{Name: "kubelet", Needs: []string{"endpoint", "guard", "images"}, Run: n.kubelet},
 		{Name: "labels", Needs: []string{"kubelet"}, Run: n.labels, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "node", Needs: []string{"kubelet", "network"}, Run: n.settle, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "volumes", Needs: []string{"endpoint"}, Run: n.volumes, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "kube-proxy", Needs: []string{"endpoint", "guard"}, Run: n.kubeproxy},
 	}
 	return append(table, n.runtime()...)

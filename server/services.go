@@ -21,13 +21,15 @@ import (
 	"github.com/skerry-io/skerry/server/nodesettings"
 	"github.com/skerry-io/skerry/server/runtimeclasses"
 	"github.com/skerry-io/skerry/server/scheduler"
+	"github.com/skerry-io/skerry/server/storage"
 	"github.com/skerry-io/skerry/server/supervisor"
 )
 
 // Services is the table of what a server runs.
 func (s *Server) Services() []run.Service {
 	var ready atomic.Bool
-	routes := s.supervisor(ready.Load)
+	volumes := s.volumes()
+	routes := s.supervisor(ready.Load, volumes)
 	port := supervisor.NewPort(listenAddress(s.config), &s.serving, routes, s.log)
 	api := apiserver.New(s.apiserver(), s.pki, port.SetAPI)
 	table := []run.Service{
@@ -43,6 +45,8 @@ func (s *Server) Services() []run.Service {
 		{Name: "nodesettings", Needs: []string{"apiserver"}, Run: s.nodesettings, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "runtimeclasses", Needs: []string{"apiserver"}, Run: s.runtimeclasses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 	}
+	table = append(table, run.Service{Name: "storage", Needs: []string{"apiserver"}, Again: run.Backoff{Min: time.Second, Max: time.Minute},
+		Run: func(ctx context.Context, ready func()) error { return s.storage(ctx, volumes, ready) }})
 	if s.egress != nil {
 		table = append(table, run.Service{Name: "egress", Needs: []string{"apiserver"}, Run: s.reach})
 	}
@@ -60,7 +64,7 @@ func (s *Server) reach(ctx context.Context, ready func()) error {
 }
 
 // supervisor is the routes of our own on the API port. ready says that the API server answers.
-func (s *Server) supervisor(ready func() bool) *supervisor.Supervisor {
+func (s *Server) supervisor(ready func() bool, volumes *storage.Storage) *supervisor.Supervisor {
 	admin := sync.OnceValues(s.admin)
 	c := supervisor.Config{
 		PKI:     s.pki,
@@ -83,6 +87,9 @@ func (s *Server) supervisor(ready func() bool) *supervisor.Supervisor {
 	}
 	if s.tunnels != nil {
 		c.Connect = s.tunnels.For
+	}
+	if volumes != nil {
+		c.Volumes = volumes
 	}
 	return supervisor.New(c)
 }

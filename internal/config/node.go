@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"path/filepath"
 	"strings"
 )
 
@@ -35,6 +36,8 @@ type Node struct {
 	LBServerPort int        `key:"lb-server-port" def:"6444" as:"port" help:"loopback port of the node's own API endpoint"`
 	ResolvConf   string     `key:"resolv-conf" as:"path" help:"resolv.conf that pods get (default: found on the host)"`
 
+	DefaultLocalStoragePath string `key:"default-local-storage-path" as:"path" help:"directory of this node's volumes of the StorageClass local-path (default: storage in the data directory)"`
+
 	ContainerRuntimeEndpoint string `key:"container-runtime-endpoint" as:"path" help:"socket of a container runtime to use instead of the one inside"`
 	DefaultRuntime           string `key:"default-runtime" as:"name" help:"runtime of pods that name no RuntimeClass (default: runc)"`
 	PauseImage               string `key:"pause-image" def:"localhost/skerry/pause:1" as:"image" help:"image of the container that holds a pod together"`
@@ -46,11 +49,20 @@ type Node struct {
 	KubeProxyArg []string `key:"kube-proxy-arg" sep:"none" as:"flag=value" help:"extra flags of kube-proxy"`
 }
 
+// StorageDir is where this node keeps its volumes: the configured directory, or the one in the data directory.
+func (n Node) StorageDir() string {
+	if n.DefaultLocalStoragePath != "" {
+		return filepath.Clean(n.DefaultLocalStoragePath)
+	}
+	return n.Paths().StorageDir()
+}
+
 // RuntimeEndpoint is the CRI socket as a URL: the configured one, or that of the runtime inside.
-func (n Node) RuntimeEndpoint() string {
-	endpoint := n.ContainerRuntimeEndpoint
+func (n Node) RuntimeEndpoint() string { return runtimeEndpoint(n.ContainerRuntimeEndpoint) }
+
+func runtimeEndpoint(endpoint string) string {
 	if endpoint == "" {
-		endpoint = n.Paths().ContainerdSocket()
+		endpoint = DefaultContainerdSocket
 	}
 	if strings.HasPrefix(endpoint, "/") {
 		return "unix://" + endpoint

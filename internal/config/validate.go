@@ -54,6 +54,7 @@ func (n Node) validate(p *fault.Problems) {
 	validatePort("lb-server-port", n.LBServerPort, p)
 	validateAbs("resolv-conf", n.ResolvConf, p)
 	validateAbs("private-registry", n.PrivateRegistry, p)
+	validateStorage(n.DefaultLocalStoragePath, p)
 	validateArgs("kubelet-arg", n.KubeletArg, p)
 	validateArgs("kube-proxy-arg", n.KubeProxyArg, p)
 	if e := strings.TrimPrefix(n.ContainerRuntimeEndpoint, "unix://"); e != "" && !filepath.IsAbs(e) {
@@ -113,6 +114,15 @@ func (n Node) validateTaints(p *fault.Problems) {
 			p.Add("node-taint", "%q is not a taint", taint).
 				Fix("write KEY=VALUE:EFFECT with the effect one of %s", strings.Join(effects, ", "))
 		}
+	}
+}
+
+// validateStorage wants a directory that nothing else lives in: volumes are removed from it.
+func validateStorage(path string, p *fault.Problems) {
+	const key = "default-local-storage-path"
+	validateAbs(key, path, p)
+	if path != "" && slices.Contains(systemDirs(), filepath.Clean(path)) {
+		p.Add(key, "%s %s belongs to the system", key, path).Fix("give the volumes a directory of their own, for example %s", filepath.Join(filepath.Clean(path), "volumes"))
 	}
 }
 

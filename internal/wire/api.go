@@ -14,6 +14,7 @@ const (
 	PathConfig       = PathPrefix + "config"       // GET, a node: Cluster
 	PathServers      = PathPrefix + "servers"      // GET, a node: Servers
 	PathConnect      = PathPrefix + "connect"      // GET, a node: the tunnel's websocket
+	PathVolumes      = PathPrefix + "volumes"      // GET, a node: VolumeOrders, one after the other; POST, a node: VolumeReport gives VolumeAnswer
 	PathToken        = PathPrefix + "token"        // PUT, an administrator: TokenChange replaces the server's token
 )
 

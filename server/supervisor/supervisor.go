@@ -23,6 +23,7 @@ type Config struct {
 	Client  func() kubernetes.Interface    // an administrator's; nil while the API server is starting
 	Servers func() []string                // URLs of the cluster's servers
 	Connect func(node string) http.Handler // takes a node's tunnel; nil when there is none
+	Volumes Volumes                        // what nodes do about volumes; nil when that is switched off
 	Log     *slog.Logger
 }
 
@@ -58,6 +59,11 @@ type route struct {
 	serve        func(http.ResponseWriter, *http.Request, caller) error
 }
 
+// lasts tells the routes on which one request lives for as long as the node does.
+func (r route) lasts() bool {
+	return r.path == wire.PathConnect || r.path == wire.PathVolumes && r.method == http.MethodGet
+}
+
 // table says who may call what. Whatever is not in it does not exist.
 func (s *Supervisor) table() []route {
 	const cheap, signing = 1, 5
@@ -70,6 +76,8 @@ func (s *Supervisor) table() []route {
 		{http.MethodGet, wire.PathConfig, node, cheap, s.config},
 		{http.MethodGet, wire.PathServers, node, cheap, s.servers},
 		{http.MethodGet, wire.PathConnect, node, cheap, s.connect},
+		{http.MethodGet, wire.PathVolumes, node, cheap, s.volumeOrders},
+		{http.MethodPost, wire.PathVolumes, node, cheap, s.volumeReport},
 		{http.MethodPut, wire.PathToken, administrator, cheap, s.changeToken},
 	}
 }
@@ -92,7 +100,7 @@ func (s *Supervisor) guard(route route) http.Handler {
 			refuse(w, refusal{http.StatusTooManyRequests, "too many requests; try again in a moment"})
 			return
 		}
-		if route.path != wire.PathConnect { // a tunnel is one request for as long as it lives
+		if !route.lasts() {
 			// A recorder in a test has no deadlines; a real connection always does.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readPatience))
 			ctx, cancel := context.WithTimeout(r.Context(), answerPatience)

@@ -1,0 +1,175 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+)
+
+const (
+	// again is how often what is in the way is said again, so that it is among the events, which are kept for an hour.
+	again = 40 * time.Minute
+	// patience bounds the work on one claim or volume.
+	patience = 30 * time.Second
+)
+
+// errStarting says that claims and volumes are not known yet.
+var errStarting = errors.New("claims and volumes are not known yet")
+
+// Storage is the provisioner.
+type Storage struct {
+	log   *slog.Logger
+	nodes listeners
+
+	started chan struct{} // closed by start, when what follows is set and known
+	start   func()
+	client  kubernetes.Interface
+	claims  corelisters.PersistentVolumeClaimLister
+	volumes corelisters.PersistentVolumeLister
+	members corelisters.NodeLister
+	work    workqueue.TypedRateLimitingInterface[item]
+}
+
+// item is a claim or a volume that may need something done.
+type item struct{ namespace, claim, volume string }
+
+// New prepares a provisioner; Orders and Report wait for Run.
+func New(log *slog.Logger) *Storage {
+	s := &Storage{log: log, started: make(chan struct{})}
+	s.start = sync.OnceFunc(func() { close(s.started) })
+	return s
+}
+
+// Run makes the StorageClass and looks after claims and volumes until ctx ends. It runs once.
+func (s *Storage) Run(ctx context.Context, client kubernetes.Interface, ready func()) error {
+	if err := ensureClass(ctx, client); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	all := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim),
+		informers.WithCustomResyncConfig(map[meta.Object]time.Duration{&core.PersistentVolumeClaim{}: again, &core.PersistentVolume{}: again}))
+	own := informers.NewSharedInformerFactoryWithOptions(client, again, informers.WithTransform(trim),
+		informers.WithTweakListOptions(func(o *meta.ListOptions) { o.LabelSelector = labelOurs + "=" + className }))
+	claims, volumes, nodes := all.Core().V1().PersistentVolumeClaims(), own.Core().V1().PersistentVolumes(), all.Core().V1().Nodes()
+	s.client, s.claims, s.volumes, s.members = client, claims.Lister(), volumes.Lister(), nodes.Lister()
+	s.work = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[item]())
+	synced, err := s.follow(claims.Informer(), volumes.Informer(), nodes.Informer())
+	if err != nil {
+		return err
+	}
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer s.work.ShutDown()
+	all.Start(ctx.Done())
+	own.Start(ctx.Done())
+	defer own.Shutdown()
+	defer all.Shutdown()
+	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
+		return nil
+	}
+	s.start()
+	working.Go(func() { s.toil(ctx) })
+	ready()
+	<-ctx.Done()
+	return nil
+}
+
+// follow has claims and volumes looked at when they change, and when the node they are on comes or goes.
+func (s *Storage) follow(claims, volumes, nodes cache.SharedIndexInformer) ([]cache.InformerSynced, error) {
+	var synced []cache.InformerSynced
+	for informer, look := range map[cache.SharedIndexInformer]func(object any){claims: s.seeClaim, volumes: s.seeVolume, nodes: s.seeNode} {
+		seen, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc: look,
+			UpdateFunc: func(before, now any) {
+				if was, ok := before.(*core.Node); ok && present(was) == present(now.(*core.Node)) {
+					return // one of its many reports
+				}
+				look(before) // an order may move from one node to another
+				look(now)
+			},
+			DeleteFunc: func(object any) {
+				if last, ok := object.(cache.DeletedFinalStateUnknown); ok {
+					object = last.Obj
+				}
+				look(object)
+			},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("watch claims, volumes and nodes: %w", err)
+		}
+		synced = append(synced, seen.HasSynced)
+	}
+	return synced, nil
+}
+
+func (s *Storage) seeClaim(object any) {
+	c, ok := object.(*core.PersistentVolumeClaim)
+	if !ok || !waits(c) {
+		return
+	}
+	s.work.Add(item{namespace: c.Namespace, claim: c.Name})
+	s.nodes.wake(c.Annotations[annotationSelected])
+}
+
+func (s *Storage) seeVolume(object any) {
+	v, ok := object.(*core.PersistentVolume)
+	if !ok || !ours(v) {
+		return
+	}
+	s.work.Add(item{volume: v.Name})
+	s.nodes.wake(v.Annotations[annotationNode])
+}
+
+// seeNode looks at all that lies on a node, or is to be made there.
+func (s *Storage) seeNode(object any) {
+	n, ok := object.(*core.Node)
+	if !ok {
+		return
+	}
+	select {
+	case <-s.started:
+	default:
+		return // everything will be looked at
+	}
+	for _, v := range s.known() {
+		if v.Annotations[annotationNode] == n.Name {
+			s.work.Add(item{volume: v.Name})
+		}
+	}
+	for _, c := range s.waiting() {
+		if c.Annotations[annotationSelected] == n.Name {
+			s.work.Add(item{namespace: c.Namespace, claim: c.Name})
+		}
+	}
+}
+
+// toil works on what was seen, one after the other.
+func (s *Storage) toil(ctx context.Context) {
+	for {
+		next, closed := s.work.Get()
+		if closed {
+			return
+		}
+		err := s.settle(ctx, next)
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("a volume or its claim could not be looked after; it is tried again", "claim", next.namespace+"/"+next.claim, "volume", next.volume, "err", err)
+			s.work.AddRateLimited(next)
+		} else {
+			s.work.Forget(next)
+		}
+		s.work.Done(next)
+	}
+}
