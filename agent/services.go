@@ -37,6 +37,7 @@ func (n *Node) Services() []run.Service {
 		{Name: "labels", Needs: []string{"kubelet"}, Run: n.labels, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "node", Needs: []string{"kubelet", "network"}, Run: n.settle, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "volumes", Needs: []string{"endpoint"}, Run: n.volumes, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "dns", Needs: []string{"endpoint", "guard"}, Run: n.dns, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "kube-proxy", Needs: []string{"endpoint", "guard"}, Run: n.kubeproxy},
 	}
 	return append(table, n.runtime()...)

@@ -42,6 +42,7 @@ func (s *Server) Services() []run.Service {
 		{Name: "node-key", Needs: []string{"apiserver"}, Run: routes.RecordOwn},
 		{Name: "controllers", Needs: []string{"apiserver"}, Run: s.controllers},
 		{Name: "scheduler", Needs: []string{"apiserver"}, Run: s.scheduler},
+		{Name: "dns-service", Needs: []string{"apiserver"}, Run: s.dns, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "nodesettings", Needs: []string{"apiserver"}, Run: s.nodesettings, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "runtimeclasses", Needs: []string{"apiserver"}, Run: s.runtimeclasses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 	}
