@@ -19,6 +19,7 @@ import (
 	"github.com/skerry-io/skerry/internal/kubeconfig"
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/egress"
+	"github.com/skerry-io/skerry/server/manifests"
 	"github.com/skerry-io/skerry/server/pki"
 	"github.com/skerry-io/skerry/server/token"
 	"github.com/skerry-io/skerry/tunnel"
@@ -36,6 +37,8 @@ type Server struct {
 
 	tunnels *tunnel.Server // nil, as egress, where the API server reaches everything by itself
 	egress  *egress.Dialer
+
+	manifests *manifests.Keeper // nil when disabled
 
 	assembled chan struct{} // closed by built, when every controller is
 	built     func()
@@ -62,6 +65,9 @@ func New(c config.Server, nodeIPs []netip.Addr, log *slog.Logger) (*Server, erro
 		}
 		s.egress = egress.New(mode, s.ownNode(), s.tunnels)
 		net.DefaultResolver = s.egress.Resolver() // nothing of this process runs yet that could look up a name
+	}
+	if !s.without("manifests") {
+		s.manifests = manifests.New(manifests.Config{Dir: s.paths.ManifestsDir(), Server: c.NodeName, Log: log})
 	}
 	return s, s.writeKubeconfigs()
 }

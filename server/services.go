@@ -4,11 +4,13 @@ import (
 	"context"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/apiserver"
 	"github.com/skerry-io/skerry/server/controllers"
+	"github.com/skerry-io/skerry/server/manifests"
 	"github.com/skerry-io/skerry/server/nodesettings"
 	"github.com/skerry-io/skerry/server/runtimeclasses"
 	"github.com/skerry-io/skerry/server/scheduler"
@@ -51,8 +54,37 @@ func (s *Server) Services() []run.Service {
 	if s.egress != nil {
 		table = append(table, run.Service{Name: "egress", Needs: []string{"apiserver"}, Run: s.reach})
 	}
+	if s.manifests != nil {
+		table = append(table, run.Service{Name: "manifests", Needs: []string{"apiserver"}, Run: s.apply, Again: run.Backoff{Min: time.Second, Max: time.Minute}})
+	}
 	return table
 }
+
+// apply keeps the cluster as the user's manifests say. An answer may take as long as the slowest webhook.
+func (s *Server) apply(ctx context.Context, ready func()) error {
+	c := s.adminConfig()
+	c.Timeout = 15 * time.Second
+	var to manifests.Clients
+	var err error
+	if to.Core, err = kubernetes.NewForConfig(c); err != nil {
+		return err
+	}
+	if to.Dynamic, err = dynamic.NewForConfig(c); err != nil {
+		return err
+	}
+	return s.manifests.Run(ctx, to, ready)
+}
+
+// Manifests says how far the user's manifests are applied; nothing when the component is disabled.
+func (s *Server) Manifests() []manifests.State {
+	if s.manifests == nil {
+		return nil
+	}
+	return s.manifests.State()
+}
+
+// without says that the user does without a component.
+func (s *Server) without(component string) bool { return slices.Contains(s.config.Disable, component) }
 
 // reach keeps what the API server needs to know of nodes to connect to them, and ends their tunnels with itself.
 func (s *Server) reach(ctx context.Context, ready func()) error {
@@ -102,9 +134,13 @@ func (s *Server) advertised() string {
 
 // admin is a client with all rights. Its requests are not slowed down: who may cause them is limited where they come from.
 func (s *Server) admin() (kubernetes.Interface, error) {
-	return kubernetes.NewForConfig(&rest.Config{Host: s.URL(), QPS: -1, TLSClientConfig: rest.TLSClientConfig{
+	return kubernetes.NewForConfig(s.adminConfig())
+}
+
+func (s *Server) adminConfig() *rest.Config {
+	return &rest.Config{Host: s.URL(), QPS: -1, TLSClientConfig: rest.TLSClientConfig{
 		CAFile: s.pki.Authority("server-ca").CertFile(), CertFile: s.pki.Admin.CertFile(), KeyFile: s.pki.Admin.KeyFile(),
-	}})
+	}}
 }
 
 // socket is where the datastore serves the etcd API.

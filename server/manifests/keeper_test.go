@@ -124,7 +124,7 @@ func (s *server) settled() {
 				return false
 			}
 		}
-		return true
+		return len(s.State()) > 0
 	})
 }
 
@@ -205,48 +205,63 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	})
 }
 
+// TestBrokenFilesHarmNobody: each case is a folder of its own, with a file that breaks and one that does not. NAME is the
+// case's own.
 func TestBrokenFilesHarmNobody(t *testing.T) {
 	t.Parallel()
-	good := configMaps("x=1", "y=1")
-	for name, c := range map[string]struct{ text, want string }{
+	type file struct{ text, want string }
+	cases := map[string]file{
 		"not YAML":               {"a: [b\n", "line 1"},
 		"not an object":          {"- a\n- b\n", "not an object of Kubernetes"},
-		"no kind":                {"metadata: {name: x}\n", "kind is missing"},
-		"no name":                {"apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: x}\n", "no metadata.name"},
+		"no kind":                {"metadata: {name: NAME}\n", "kind is missing"},
+		"no name":                {"apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: NAME}\n", "no metadata.name"},
 		"a name that is no text": {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\n", "metadata.name is not text"},
-		"a name that is a path":  {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ../x}\n", "ConfigMap ../x"},
-		"a key twice":            {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {}\ndata: {}\n", "already set"},
-		"labels of numbers":      {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, labels: {a: 1}}\n", "metadata.labels"},
-		"one good one bad":       {configMaps("x=9") + "---\nkind: {{ .Values.kind }}\n", "line 7"},
+		"a name that is a path":  {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ../NAME}\n", "ConfigMap ../NAME"},
+		"a key twice":            {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\ndata: {}\ndata: {}\n", "already set"},
+		"labels of numbers":      {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME, labels: {a: 1}}\n", "metadata.labels"},
+		"one good one bad":       {configMaps("NAME=9") + "---\nkind: {{ .Values.kind }}\n", "line 7"},
 		"empty":                  {"", "it is empty"},
 		"zeros of a power cut":   {strings.Repeat("\x00", 4096), "it is empty"},
 		"binary":                 {"\x7fELF\x02\x01\x01", "line 1"},
 		"too large":              {"#" + strings.Repeat(" ", maxFile), "more than one file may have"},
-		"refused by the API":     {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {wrong: much}\n", "ConfigMap default/x: data.wrong: Invalid value: much"},
-		"the same object twice":  {configMaps("x=1", "x=2"), "line 2 of the file holds it already"},
+		"refused by the API":     {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\ndata: {wrong: much}\n", "ConfigMap default/NAME: data.wrong: Invalid value: much"},
+		"the same object twice":  {configMaps("NAME=1", "NAME=2"), "line 2 of the file holds it already"},
 		"a bomb of references":   {"a: &a [x,x,x,x,x,x,x,x,x]\n" + bomb(), "excessive aliasing"},
 		"JSON that is cut short": {`{"apiVersion": "v1", "kind": "Conf`, "line 1"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := begin(t, "a.yaml", good)
-			s.is("x=1", "y=1")
-			s.write("a.yaml", c.text)
-			s.write("b.yaml", configMaps("other=1"))
-			s.is("other=1")
-			if state := s.phase("a.yaml", Failed); !strings.Contains(state.Err.Error(), c.want) {
-				t.Errorf("got %v", state.Err)
-			}
-			s.soon("an Event", func() bool { return len(s.api.events()["ManifestFailed"]) == 1 })
-			if got := s.api.events()["ManifestFailed"][0]; !strings.HasPrefix(got, "a.yaml: ") || !strings.Contains(got, c.want) {
-				t.Errorf("the event says %q", got)
-			}
-			s.is("y=1") // nothing is pruned
-			s.write("a.yaml", configMaps("x=3"))
-			s.is("x=3", "y=")
-			s.soon("its cure is told", func() bool { return len(s.api.events()["ManifestCured"]) == 1 })
-		})
 	}
+	byName, good := map[string]file{}, []string{}
+	for name, c := range cases {
+		own := strings.ReplaceAll(strings.ToLower(name), " ", "-")
+		byName[own] = file{strings.ReplaceAll(c.text, "NAME", own), strings.ReplaceAll(c.want, "NAME", own)}
+		good = append(good, own+"/a.yaml", configMaps(own+"=1", own+"-more=1"))
+	}
+	s := begin(t, good...)
+	for own := range byName {
+		s.is(own+"=1", own+"-more=1")
+	}
+	for own, c := range byName {
+		s.write(own+"/a.yaml", c.text)
+		s.write(own+"/b.yaml", configMaps(own+"-other=1"))
+	}
+	for own, c := range byName {
+		s.is(own + "-other=1")
+		if state := s.phase(own+"/a.yaml", Failed); !strings.Contains(state.Err.Error(), c.want) {
+			t.Errorf("%s: got %v", own, state.Err)
+		}
+	}
+	s.soon("an Event for each", func() bool { return len(s.api.events()["ManifestFailed"]) == len(cases) })
+	told := strings.Join(s.api.events()["ManifestFailed"], "\n")
+	for own, c := range byName {
+		s.is(own + "-more=1") // nothing is pruned
+		if _, text, found := strings.Cut(told, own+"/a.yaml: "); !found || !strings.Contains(text, c.want) {
+			t.Errorf("no event for %s in\n%s", own, told)
+		}
+		s.write(own+"/a.yaml", configMaps(own+"=3"))
+	}
+	for own := range byName {
+		s.is(own+"=3", own+"-more=")
+	}
+	s.soon("the cures are told", func() bool { return len(s.api.events()["ManifestCured"]) == len(cases) })
 }
 
 func bomb() string {
