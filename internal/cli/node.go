@@ -16,8 +16,8 @@ import (
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/host"
+	"github.com/skerry-io/skerry/internal/idle"
 	skerrylog "github.com/skerry-io/skerry/internal/log"
-	"github.com/skerry-io/skerry/internal/resident"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/version"
 )
@@ -92,7 +92,7 @@ func live(ctx context.Context, group *run.Group, hold *skerrylog.Hold, log *slog
 		case <-time.After(startSettled):
 			late.Stop()
 			hold.Forget()
-			slim(log)
+			slim(watch, log)
 		}
 	}()
 	defer context.AfterFunc(ctx, hold.Again)()
@@ -110,11 +110,27 @@ func live(ctx context.Context, group *run.Group, hold *skerrylog.Hold, log *slog
 	return nil
 }
 
-// slim gives back what a start needs and an idle node does not.
-func slim(log *slog.Logger) {
+// threadsRenewed is how often new threads of the process learn that they need not wake up exactly.
+const threadsRenewed = 5 * time.Minute
+
+// slim gives back what a start needs and an idle node does not, and keeps the node quiet until ctx ends.
+func slim(ctx context.Context, log *slog.Logger) {
 	debug.FreeOSMemory()
-	if err := resident.SmallPages(); err != nil {
+	if err := idle.SmallPages(); err != nil {
 		log.Debug("the program stays mapped as it is", "err", err)
+	}
+	again := time.NewTicker(threadsRenewed)
+	defer again.Stop()
+	for {
+		if err := idle.LateTimers(); err != nil {
+			log.Debug("timers stay exact", "err", err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
 	}
 }
 
