@@ -46,7 +46,7 @@ type api struct {
 	events   []core.Event
 }
 
-func newAPI(t *testing.T) *api {
+func newAPI(t testing.TB) *api {
 	t.Helper()
 	a := &api{objects: map[string]map[string]meta.Object{}, watchers: map[string][]chan string{}, kinds: map[string][2]string{
 		services: {"Service", "v1"}, namespaces: {"Namespace", "v1"}, configMaps: {"ConfigMap", "v1"}, slicesPath: {"EndpointSlice", "discovery.k8s.io/v1"},

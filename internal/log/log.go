@@ -74,10 +74,23 @@ func (h hook) Fire(e *logrus.Entry) error {
 	return nil
 }
 
-// lines turns what the standard logger writes, one line a call, into records.
+// lines turns what the standard logger writes, one line a call, into records. CoreDNS writes the level before the text.
 type lines struct{ to *slog.Logger }
 
 func (l lines) Write(text []byte) (int, error) {
-	l.to.Info(strings.TrimRight(string(text), "\n"))
+	level, message := slog.LevelInfo, strings.TrimRight(string(text), "\n")
+	if word, rest, found := strings.Cut(message, "] "); found {
+		switch word {
+		case "[DEBUG":
+			level, message = slog.LevelDebug, rest
+		case "[INFO":
+			message = rest
+		case "[WARNING":
+			level, message = slog.LevelWarn, rest
+		case "[ERROR", "[FATAL":
+			level, message = slog.LevelError, rest
+		}
+	}
+	l.to.Log(context.Background(), level, message)
 	return len(text), nil
 }

@@ -54,6 +54,8 @@ func speak() {
 	logrus.Error("logrus error")
 	logrus.Debug("logrus detail")
 	stdlog.Print("standard line")
+	stdlog.Print("[WARNING] standard warning")
+	stdlog.Print("[INFO] standard [x] info")
 }
 
 func TestMain(m *testing.M) {
@@ -94,6 +96,8 @@ func TestBridge(t *testing.T) {
 				`level=WARN msg="logrus warning" service=containerd a=1 b=2`,
 				`level=ERROR msg="logrus error" service=containerd`,
 				`level=INFO msg="standard line" service=library`,
+				`level=WARN msg="standard warning" service=library`,
+				`level=INFO msg="standard [x] info" service=library`,
 			},
 			lacks: []string{"klog text info", "klog info", "contextual info", "logrus info", "detail"},
 		},

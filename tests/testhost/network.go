@@ -144,16 +144,27 @@ func (l *Lab) Dial(ctx context.Context, network, address string) (net.Conn, erro
 // must be an IP address.
 func (h *Host) Listen(address string) net.Listener {
 	h.lab.t.Helper()
-	var listener net.Listener
+	return inside(h, func() (net.Listener, error) { return net.Listen("tcp", address) })
+}
+
+// ListenPacket is Listen for UDP.
+func (h *Host) ListenPacket(address string) net.PacketConn {
+	h.lab.t.Helper()
+	return inside(h, func() (net.PacketConn, error) { return net.ListenPacket("udp", address) })
+}
+
+// inside opens a socket in the host.
+func inside[T any](h *Host, open func() (T, error)) (socket T) {
+	h.lab.t.Helper()
 	h.lab.must(onOwnThread(func() error {
 		if err := h.power.net.enter(); err != nil {
 			return err
 		}
 		var err error
-		listener, err = net.Listen("tcp", address)
+		socket, err = open()
 		return err
 	}), "listen in host "+h.name)
-	return listener
+	return socket
 }
 
 // HTTP is a client inside the host that opens a new connection for each request.
