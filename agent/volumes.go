@@ -14,17 +14,14 @@ func (n *Node) volumes(ctx context.Context, ready func()) error {
 	if slices.Contains(n.id.Cluster().Disabled, wire.ComponentStorage) {
 		return idle(ctx, ready)
 	}
-	dir, own := n.config.StorageDir(), n.config.DefaultLocalStoragePath == ""
-	if !own {
-		if err := n.ledger.MakeDir(dir, 0o700, false); err != nil {
-			return err
-		}
-	}
-	return storage.Run(ctx, storage.Config{
-		Dir:        dir,
-		Private:    own,
+	c := storage.Config{
+		Dir:        n.config.StorageDir(),
 		StateFile:  filepath.Join(n.paths.AgentDir(), "storage.json"),
 		Kubeconfig: n.id.KubeletConfig(),
 		Log:        n.log,
-	}, ready)
+	}
+	if n.config.DefaultLocalStoragePath != "" {
+		c.Make = func() error { return n.ledger.MakeDir(c.Dir, 0o700, false) }
+	}
+	return storage.Run(ctx, c, ready)
 }

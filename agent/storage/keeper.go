@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -32,19 +33,34 @@ type reporter func(context.Context, wire.VolumeReport) (wire.VolumeAnswer, error
 
 // open notes the storage directory as one that volumes may be removed from.
 func open(c Config) (*keeper, error) {
-	if c.Private {
-		if err := os.Chmod(c.Dir, 0o700); err != nil {
-			return nil, err
-		}
-	}
 	s, err := load(c.StateFile)
 	if err != nil {
+		return nil, err
+	}
+	if err := ensure(c, s.keepsIn(c.Dir)); err != nil {
 		return nil, err
 	}
 	if err := s.addRoot(c.Dir); err != nil {
 		return nil, err
 	}
 	return &keeper{dir: c.Dir, state: s, quota: newQuotas(c.Log), log: c.Log}, nil
+}
+
+// ensure has the storage directory there. One that had volumes and is gone is not made anew: its disk may not be mounted, and
+// volumes would lie beneath it once it is.
+func ensure(c Config, known bool) error {
+	if c.Make == nil {
+		return os.Chmod(c.Dir, 0o700)
+	}
+	if !known {
+		return c.Make()
+	}
+	_, err := os.Stat(c.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.New("the directory is gone in which this node has kept volumes").Because(err).
+			Fix("mount its disk; if there is a new one, make the directory: mkdir -p %s", c.Dir)
+	}
+	return err
 }
 
 // divide gives the orders for each hand. A directory whose fate is not known is worked on until a server has said it,

@@ -14,10 +14,10 @@ import (
 
 // Config says where volumes lie and who gives the orders.
 type Config struct {
-	Dir        string // of the volumes; it is there
-	Private    bool   // it is Skerry's own, so that nobody but root needs to look into it
-	StateFile  string // what has to survive the process
-	Kubeconfig string // of the kubelet
+	Dir        string       // of the volumes
+	Make       func() error // makes it; nil when it is there, and is Skerry's own
+	StateFile  string       // what has to survive the process
+	Kubeconfig string       // of the kubelet
 	Log        *slog.Logger
 }
 

@@ -41,7 +41,7 @@ func newPlace(t *testing.T) *place {
 	if err := os.Mkdir(p.root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p.config = Config{Dir: p.root, Private: true, StateFile: filepath.Join(base, "agent", "storage.json"), Log: slog.New(slog.DiscardHandler)}
+	p.config = Config{Dir: p.root, StateFile: filepath.Join(base, "agent", "storage.json"), Log: slog.New(slog.DiscardHandler)}
 	p.again(t)
 	return p
 }
@@ -202,6 +202,16 @@ func TestADiskThatIsNotMountedIsNotTakenForAnEmptyOne(t *testing.T) {
 	}
 	if err := p.remove(t.Context(), removal(p.root), p.report); err == nil || len(p.reports) != 0 {
 		t.Errorf("the directory is reported as gone: %v", err)
+	}
+	p.config.Make = func() error { return os.Mkdir(p.root, 0o700) }
+	if _, err := open(p.config); err == nil || there(p.root) {
+		t.Errorf("another start takes it for a new one: %v", err)
+	}
+	if err := os.Remove(p.config.StateFile); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(p.config); err != nil || !there(p.root) {
+		t.Errorf("a new node does not make it: %v", err)
 	}
 }
 

@@ -147,6 +147,8 @@ func TestContradictions(t *testing.T) {
 		"san with a port":            {"tls-san: 'a.example:6443'", "neither a DNS name nor an IP address"},
 		"relative data-dir":          {"data-dir: state", "not an absolute path"},
 		"data-dir of the system":     {"data-dir: /etc/", "belongs to the system"},
+		"storage of the system":      {"default-local-storage-path: /srv/", "belongs to the system"},
+		"relative storage":           {"default-local-storage-path: volumes", "not an absolute path"},
 		"token twice":                {"token: a\ntoken-file: /b", "token and token-file are both set"},
 		"argument without value":     {"kubelet-arg: [v]", `kubelet-arg: "v" is not FLAG=VALUE`},
 		"argument of the API server": {"kube-apiserver-arg: ['--=x']", `is not FLAG=VALUE`},
