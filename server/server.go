@@ -20,6 +20,7 @@ import (
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/egress"
 	"github.com/skerry-io/skerry/server/manifests"
+	"github.com/skerry-io/skerry/server/metrics"
 	"github.com/skerry-io/skerry/server/pki"
 	"github.com/skerry-io/skerry/server/token"
 	"github.com/skerry-io/skerry/tunnel"
@@ -39,6 +40,7 @@ type Server struct {
 	egress  *egress.Dialer
 
 	manifests *manifests.Keeper // nil when disabled
+	metrics   *metrics.Metrics  // nil when disabled
 
 	assembled chan struct{} // closed by built, when every controller is
 	built     func()
@@ -69,6 +71,7 @@ func New(c config.Server, nodeIPs []netip.Addr, log *slog.Logger) (*Server, erro
 	if !s.without("manifests") {
 		s.manifests = manifests.New(manifests.Config{Dir: s.paths.ManifestsDir(), Server: c.NodeName, Log: log})
 	}
+	s.metrics = s.newMetrics()
 	return s, s.writeKubeconfigs()
 }
 

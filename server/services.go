@@ -46,6 +46,7 @@ func (s *Server) Services() []run.Service {
 		{Name: "controllers", Needs: []string{"apiserver"}, Run: s.controllers},
 		{Name: "scheduler", Needs: []string{"apiserver"}, Run: s.scheduler},
 		{Name: "dns-service", Needs: []string{"apiserver"}, Run: s.dns, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "metrics", Needs: []string{"apiserver"}, Run: s.sample, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "nodesettings", Needs: []string{"apiserver"}, Run: s.nodesettings, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "runtimeclasses", Needs: []string{"apiserver"}, Run: s.runtimeclasses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 	}
@@ -173,6 +174,9 @@ func (s *Server) apiserver() apiserver.Config {
 	}
 	if s.egress != nil {
 		c.Dial, c.DialPods = s.egress.Dial, s.egress.CoversPods()
+	}
+	if s.metrics != nil {
+		c.Extend = s.metrics.Serve
 	}
 	return c
 }

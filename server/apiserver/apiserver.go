@@ -57,6 +57,11 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("build the API server: %w", err)
 	}
+	if s.config.Extend != nil {
+		if err := s.config.Extend(built.GenericAPIServer, config.KubeAPIs.ControlPlane.VersionedInformers); err != nil {
+			return err
+		}
+	}
 	if err := addFirstObjects(built, s.pki); err != nil {
 		return err
 	}

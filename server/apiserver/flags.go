@@ -6,6 +6,9 @@ import (
 	"net/netip"
 	"strconv"
 
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/informers"
+
 	"github.com/skerry-io/skerry/internal/component"
 	"github.com/skerry-io/skerry/server/pki"
 )
@@ -24,6 +27,10 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// DialPods says that Dial reaches pods where the network does not, so that Services are left aside.
 	DialPods bool
+
+	// Extend adds API groups of other rooms before the API server starts; known holds what it keeps of objects for itself.
+	// Nil adds none.
+	Extend func(server *genericapiserver.GenericAPIServer, known informers.SharedInformerFactory) error
 }
 
 // addressTypes are the addresses of a node to call its kubelet by, best first. Dial knows nodes by name; by address two

@@ -1,0 +1,162 @@
+package cluster_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/skerry-io/skerry/tests/testhost"
+)
+
+// TestMetrics: what nodes and pods use can be seen and scaled by, on the server's node and on an agent behind a router
+// that lets nobody in; a server that does without the component has nothing of it.
+func TestMetrics(t *testing.T) {
+	const settings = "kube-controller-manager-arg: [horizontal-pod-autoscaler-sync-period=5s]\n"
+	c := newCluster(t, settings, []string{busybox})
+	far := c.newAgent(t, "far", nil, testhost.BehindNAT())
+	far.host.CloseInbound()
+	c.start(t)
+	for _, name := range c.names() {
+		c.applyText(t, burner(name))
+	}
+
+	t.Run("the API is there when the node is", func(t *testing.T) {
+		if out := c.kubectl(t, "get", "apiservice", "v1beta1.metrics.k8s.io"); !strings.Contains(out, "Local") || !strings.Contains(out, "True") {
+			t.Error(out)
+		}
+	})
+	t.Run("kubectl top", func(t *testing.T) { tops(t, c) })
+	t.Run("who may view a namespace sees what its pods use", func(t *testing.T) {
+		c.kubectl(t, "create", "rolebinding", "viewer", "--clusterrole=view", "--user=jane")
+		c.eventually(t, "jane sees pods", func() error {
+			_, err := c.try(t, "kubectl", "top", "pods", "--as=jane")
+			return err
+		})
+		if out, err := c.try(t, "kubectl", "top", "pods", "-n", "kube-system", "--as=jane"); err == nil {
+			t.Errorf("jane sees another namespace: %s", out)
+		}
+	})
+	t.Run("autoscaling by CPU", func(t *testing.T) { autoscaled(t, c) })
+	t.Run("after a restart", func(t *testing.T) {
+		_ = c.stop(t)
+		c.serve()
+		c.ready(t)
+		tops(t, c)
+	})
+	t.Run("a server that does without it", func(t *testing.T) {
+		_ = c.stop(t)
+		c.host.Write(configFile, []byte(settings+"disable: [metrics]\n"))
+		c.serve()
+		c.ready(t)
+		withoutMetrics(t, c)
+	})
+}
+
+// burner is a Deployment on one node that keeps a CPU busy until the file /tmp/rest is there. Every pod gets a fifth of a
+// CPU, so that as many as may be do not stop the machine.
+func burner(node string) string {
+	return fmt.Sprintf(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[1]s}
+spec:
+  selector: {matchLabels: {app: %[1]s}}
+  template:
+    metadata: {labels: {app: %[1]s}}
+    spec:
+      nodeName: %[1]s
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: main
+        image: %[2]s
+        imagePullPolicy: Never
+        command: [sh, -c, "while :; do test -e /tmp/rest && sleep 1; done"]
+        resources: {requests: {cpu: 100m, memory: 8Mi}, limits: {cpu: 200m}}
+`, node, busybox)
+}
+
+// scaler scales the burners of the far node, and does so at once.
+const scaler = `
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: far}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: far}
+  minReplicas: 1
+  maxReplicas: 3
+  metrics:
+  - {type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}
+  behavior:
+    scaleUp: {stabilizationWindowSeconds: 0}
+    scaleDown: {stabilizationWindowSeconds: 0}
+`
+
+// tops waits until kubectl top has figures of both nodes and of a busy pod on each.
+func tops(t *testing.T, c *cluster) {
+	t.Helper()
+	c.eventually(t, "there are figures of both nodes", func() error {
+		out, err := c.try(t, "kubectl", "top", "nodes", "--no-headers")
+		if err == nil && (strings.Contains(out, "<unknown>") || strings.Count(out, "\n") != 2) {
+			err = fmt.Errorf("kubectl top nodes: %s", out)
+		}
+		return err
+	})
+	c.eventually(t, "there are figures of both pods", func() error {
+		out, err := c.try(t, "kubectl", "top", "pods", "--no-headers")
+		if err != nil {
+			return err
+		}
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		for _, line := range lines {
+			words := strings.Fields(line)
+			var millicores, mebibytes int
+			_, err1 := fmt.Sscanf(words[1], "%dm", &millicores)
+			_, err2 := fmt.Sscanf(words[2], "%dMi", &mebibytes)
+			if err1 != nil || err2 != nil || millicores < 50 || millicores > 400 {
+				return fmt.Errorf("a pod that gets 200m CPU: %s", line)
+			}
+		}
+		if len(lines) < 2 {
+			return fmt.Errorf("kubectl top pods: %s", out)
+		}
+		return nil
+	})
+}
+
+// autoscaled: the far pods become three while they are busy, and one again when they rest.
+func autoscaled(t *testing.T, c *cluster) {
+	c.applyText(t, scaler)
+	for _, pod := range c.podsReady(t, "far", 3) {
+		_ = c.exec(t, pod.Name, "touch", "/tmp/rest")
+	}
+	c.eventually(t, "one is left", func() error {
+		out, err := c.try(t, "kubectl", "get", "deployment", "far", "-o", "jsonpath={.spec.replicas}")
+		if err == nil && out != "1" {
+			status, _ := c.try(t, "kubectl", "get", "hpa", "far")
+			err = fmt.Errorf("%s replicas: %s", out, status)
+		}
+		return err
+	})
+	c.kubectl(t, "delete", "hpa", "far")
+	c.kubectl(t, "rollout", "restart", "deployment", "far") // busy again
+}
+
+// withoutMetrics: neither API nor objects.
+func withoutMetrics(t *testing.T, c *cluster) {
+	c.eventually(t, "nothing is left", func() error {
+		for _, gone := range [][]string{
+			{"get", "apiservice", "v1beta1.metrics.k8s.io"},
+			{"get", "clusterrole", "system:aggregated-metrics-reader"},
+			{"get", "--raw", "/apis/metrics.k8s.io"},
+			{"get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"},
+		} {
+			if out, err := c.try(t, append([]string{"kubectl"}, gone...)...); err == nil {
+				return fmt.Errorf("kubectl %s answers %s", strings.Join(gone, " "), out)
+			}
+		}
+		return nil
+	})
+	if out, err := c.try(t, "kubectl", "api-resources", "--api-group=metrics.k8s.io", "--no-headers"); err != nil || strings.TrimSpace(out) != "" {
+		t.Errorf("discovery still has %q, %v", out, err)
+	}
+}
