@@ -114,4 +114,7 @@ func (n *Node) announce(ledger *host.Ledger) error {
 	return errors.Join(os.MkdirAll(n.paths.ImagesDir(), 0o755), os.MkdirAll(n.paths.PodManifestsDir(), 0o755))
 }
 
+// Kubeconfig is a file, once the node has joined, by which its own Node can be read.
+func (n *Node) Kubeconfig() string { return n.id.KubeletConfig() }
+
 func (n *Node) cniDir() string { return filepath.Join(n.paths.AgentEtcDir(), "cni", "net.d") }

@@ -12,6 +12,7 @@ import (
 	"github.com/skerry-io/skerry/agent/addresses"
 	"github.com/skerry-io/skerry/agent/containerd"
 	"github.com/skerry-io/skerry/agent/endpoint"
+	"github.com/skerry-io/skerry/agent/externalip"
 	"github.com/skerry-io/skerry/agent/images"
 	"github.com/skerry-io/skerry/agent/kubelet"
 	"github.com/skerry-io/skerry/agent/kubeproxy"
@@ -20,6 +21,7 @@ import (
 	"github.com/skerry-io/skerry/agent/nodewatch"
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/run"
+	"github.com/skerry-io/skerry/internal/wire"
 )
 
 // Services is the table of what a node runs.
@@ -39,6 +41,9 @@ func (n *Node) Services() []run.Service {
 		{Name: "volumes", Needs: []string{"endpoint"}, Run: n.volumes, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "dns", Needs: []string{"endpoint", "guard"}, Run: n.dns, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "kube-proxy", Needs: []string{"endpoint", "guard"}, Run: n.kubeproxy},
+	}
+	if len(n.config.NodeExternalIP) > 0 {
+		table = append(table, run.Service{Name: "externalip", Needs: []string{"kubelet"}, Run: n.externalIP, Again: run.Backoff{Min: time.Second, Max: time.Minute}})
 	}
 	return append(table, n.runtime()...)
 }
@@ -115,6 +120,8 @@ func (n *Node) kubelet(ctx context.Context, ready func()) error {
 		NodeIPs:       n.ips,
 		Labels:        labels,
 		Taints:        taints,
+		ProviderID:    wire.ProviderPrefix + n.id.Name(),
+		KeepAddresses: len(n.config.NodeExternalIP) > 0,
 		ClusterDNS:    cluster.ClusterDNS,
 		ClusterDomain: cluster.ClusterDomain,
 		SystemdCgroup: n.host.systemdCgroup,
@@ -137,6 +144,11 @@ func (n *Node) labels(ctx context.Context, ready func()) error {
 		return err
 	}
 	return labels.Run(ctx, labels.Config{Kubeconfig: n.id.KubeletConfig(), NodeName: n.id.Name(), Labels: given, Taints: taints}, ready)
+}
+
+// externalIP shows the addresses of the settings on the Node.
+func (n *Node) externalIP(ctx context.Context, ready func()) error {
+	return externalip.Run(ctx, externalip.Config{Kubeconfig: n.id.KubeletConfig(), NodeName: n.id.Name(), Internal: n.ips, External: n.config.NodeExternalIP}, ready)
 }
 
 // settle is ready when the cluster says that pods can run here.
@@ -201,7 +213,7 @@ func (n *Node) runtime() []run.Service {
 	importer := images.New(images.Config{
 		Socket:      n.paths.ContainerdSocket(),
 		Dir:         n.paths.ImagesDir(),
-		StateFile:   filepath.Join(n.paths.AgentDir(), "imported.json"),
+		StateFile:   n.paths.ImportedFile(),
 		Snapshotter: n.config.Snapshotter,
 		Builtin:     n.builtin(),
 		Log:         n.log,
@@ -213,7 +225,8 @@ func (n *Node) runtime() []run.Service {
 			}
 			return daemon.Run(ctx, ready)
 		}},
-		{Name: "images", Needs: []string{"containerd"}, Run: importer.Run, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "images", Needs: []string{"containerd"}, Run: importer.Run, Again: run.Backoff{Min: time.Second, Max: time.Minute},
+			Details: archiveDetails(importer)},
 	}
 }
 

@@ -3,6 +3,7 @@ package kubelet
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -26,6 +27,8 @@ type Config struct {
 	NodeIPs       []netip.Addr
 	Labels        map[string]string
 	Taints        []core.Taint
+	ProviderID    string // of the Node, unless the user's flags name a cloud provider
+	KeepAddresses bool   // the Node has addresses that the kubelet does not know of, and shall leave
 	ClusterDNS    []netip.Addr
 	ClusterDomain string
 	SystemdCgroup bool
@@ -51,6 +54,19 @@ func (c Config) fill(f *options.KubeletFlags) {
 	f.HostnameOverride = c.NodeName
 	f.NodeIP = component.List(c.NodeIPs)
 	f.NodeLabels = c.Labels
+	if c.KeepAddresses {
+		f.CloudProvider = "external" // all it does without a cloud: addresses that are there stay, and a taint that the server lifts
+	}
+}
+
+// provider says whose the Node is: ours, unless the user's flags have another cloud provider look after it.
+func (c Config) provider() string {
+	for _, flag := range c.Extra {
+		if name, _, _ := strings.Cut(strings.TrimLeft(flag, "-"), "="); name == "cloud-provider" {
+			return ""
+		}
+	}
+	return c.ProviderID
 }
 
 // flags are what the user's flags of the same name are added to.
@@ -66,6 +82,7 @@ func (c Config) apply(k *config.KubeletConfiguration) {
 	k.ContainerRuntimeEndpoint = c.Runtime
 	k.ResolverConfig = c.ResolvConf
 	k.RegisterWithTaints = c.Taints
+	k.ProviderID = c.provider()
 
 	if slices.ContainsFunc(c.NodeIPs, netip.Addr.Is6) {
 		k.Address = "::" // both families; the default listens on IPv4 only

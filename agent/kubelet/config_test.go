@@ -65,6 +65,27 @@ func TestUpstreamTakesTheConfiguration(t *testing.T) {
 	}
 }
 
+func TestWhoLooksAfterTheNode(t *testing.T) {
+	for name, test := range map[string]struct {
+		keep               bool
+		extra              []string
+		provider, external string
+	}{
+		"nobody else": {false, nil, "skerry://pi", ""},
+		"the node itself, for external addresses":    {true, nil, "skerry://pi", "external"},
+		"the user's cloud controller":                {false, []string{"cloud-provider=external"}, "", "external"},
+		"the user's cloud controller, whatever":      {true, []string{"--cloud-provider=external"}, "", "external"},
+		"the user knows the provider's own ID":       {false, []string{"provider-id=rack://7"}, "rack://7", ""},
+		"the user knows it, and the cloud is theirs": {true, []string{"provider-id=rack://7", "cloud-provider=external"}, "rack://7", "external"},
+	} {
+		c := example()
+		c.ProviderID, c.KeepAddresses, c.Extra = "skerry://pi", test.keep, test.extra
+		if s := mustConfigure(t, c); s.ProviderID != test.provider || s.CloudProvider != test.external {
+			t.Errorf("%s: got provider ID %q, cloud provider %q", name, s.ProviderID, s.CloudProvider)
+		}
+	}
+}
+
 func TestTheHostDecides(t *testing.T) {
 	c := example()
 	c.SystemdCgroup, c.Shutdown, c.KeepOOMScore, c.ProtectKernel = true, true, true, true

@@ -16,7 +16,7 @@ func runAgent(ctx context.Context, env Env, cfg config.Agent) error {
 	if err != nil {
 		return err
 	}
-	return runNode(ctx, env, cfg.Node, func(m machine) ([]run.Service, error) { return composeAgent(cfg, token, m) })
+	return runNode(ctx, env, "agent", cfg.Node, func(m machine) ([]run.Service, error) { return composeAgent(cfg, token, m) })
 }
 
 // composeAgent prepares the node and gives its table.
@@ -40,5 +40,6 @@ func composeAgent(cfg config.Agent, token wire.Token, m machine) ([]run.Service,
 	if err != nil {
 		return nil, err
 	}
+	m.board.Kubeconfig(node.Kubeconfig())
 	return node.Services(), nil
 }

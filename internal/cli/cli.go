@@ -7,7 +7,9 @@ import (
 	"github.com/skerry-io/skerry/agent/identity"
 	"github.com/skerry-io/skerry/internal/cli/again"
 	"github.com/skerry-io/skerry/internal/cli/command"
+	"github.com/skerry-io/skerry/internal/cli/images"
 	"github.com/skerry-io/skerry/internal/cli/nodes"
+	"github.com/skerry-io/skerry/internal/cli/status"
 	"github.com/skerry-io/skerry/internal/cli/tokens"
 	"github.com/skerry-io/skerry/internal/cli/tools"
 	"github.com/skerry-io/skerry/internal/cli/users"
@@ -41,6 +43,8 @@ func actions() command.Actions {
 		Reset:       runReset,
 		Install:     runInstall,
 		Uninstall:   runUninstall,
+		Status:      status.Show,
+		Images:      images.List,
 		Cluster: command.ClusterActions{
 			TokenCreate:   tokens.Create,
 			TokenList:     tokens.List,

@@ -19,6 +19,7 @@ import (
 	"github.com/skerry-io/skerry/internal/idle"
 	skerrylog "github.com/skerry-io/skerry/internal/log"
 	"github.com/skerry-io/skerry/internal/run"
+	"github.com/skerry-io/skerry/internal/status"
 	"github.com/skerry-io/skerry/internal/version"
 )
 
@@ -31,11 +32,12 @@ type machine struct {
 	env    Env
 	config config.Node
 	ledger *host.Ledger
+	board  *status.Board
 	log    *slog.Logger
 }
 
 // runNode lives as a node of the services that compose gives: from the signal handlers to the last line of the log.
-func runNode(ctx context.Context, env Env, cfg config.Node, compose func(machine) ([]run.Service, error)) (err error) {
+func runNode(ctx context.Context, env Env, role string, cfg config.Node, compose func(machine) ([]run.Service, error)) (err error) {
 	began := time.Now()
 	if os.Geteuid() != 0 {
 		return fault.New("start a node as user %d", os.Geteuid()).Fix("run it as root: containers need it")
@@ -59,16 +61,21 @@ func runNode(ctx context.Context, env Env, cfg config.Node, compose func(machine
 		return err
 	}
 	defer func() { err = errors.Join(err, ledger.Close()) }()
-	services, err := compose(machine{env: env, config: cfg, ledger: ledger, log: log})
-	if err != nil {
-		return err
-	}
-	group, err := run.NewGroup(log, services...)
-	if err != nil {
-		return err
-	}
-	return live(ctx, group, hold, log, func(ctx context.Context) {
-		show.Follow(ctx, group, began, log, func() { notify("READY=1") })
+	m := machine{env: env, config: cfg, ledger: ledger, log: log, board: newBoard(role, cfg.NodeName, began)}
+	return m.told(func() error {
+		services, err := compose(m)
+		if err != nil {
+			return err
+		}
+		group, err := run.NewGroup(log, services...)
+		if err != nil {
+			return err
+		}
+		m.board.Follow(group)
+		defer announce(m.board, group, notify)()
+		return live(ctx, group, hold, log, func(ctx context.Context) {
+			show.Follow(ctx, group, began, log, func() { notify.tell("READY=1") })
+		})
 	})
 }
 

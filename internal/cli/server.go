@@ -16,7 +16,7 @@ import (
 
 // runServer is a whole node: the server half, and beside it the agent half unless that is switched off.
 func runServer(ctx context.Context, env Env, cfg config.Server) error {
-	return runNode(ctx, env, cfg.Node, func(m machine) ([]run.Service, error) { return composeServer(cfg, m) })
+	return runNode(ctx, env, "server", cfg.Node, func(m machine) ([]run.Service, error) { return composeServer(cfg, m) })
 }
 
 // composeServer prepares both halves and puts their tables together.
@@ -40,10 +40,11 @@ func composeServer(cfg config.Server, m machine) ([]run.Service, error) {
 			return nil, err
 		}
 	}
-	control, err := server.New(cfg, ips, m.log)
+	control, err := server.New(cfg, ips, m.board.Report, m.log)
 	if err != nil {
 		return nil, err
 	}
+	m.board.Kubeconfig(cfg.WriteKubeconfig)
 	services := control.Services()
 	if cfg.DisableAgent {
 		return services, nil

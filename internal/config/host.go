@@ -14,6 +14,25 @@ type CheckConfig struct {
 	Output   string `key:"output" short:"o" env:"-" def:"text" oneof:"text,json" as:"format" help:"how to print"`
 }
 
+// Status holds the settings of `skerry status`.
+type Status struct {
+	Place
+
+	Kubeconfig string `key:"kubeconfig" env:"-" as:"path" help:"kubeconfig to ask for the nodes with (default: that of the node on this host)"`
+	Output     string `key:"output" short:"o" env:"-" def:"text" oneof:"text,wide,json" as:"format" help:"form of the answer"`
+}
+
+// Images holds the settings of `skerry images`.
+type Images struct {
+	Place
+
+	ContainerRuntimeEndpoint string `key:"container-runtime-endpoint" as:"path" help:"socket of the container runtime to ask (default: that of the runtime inside)"`
+	Output                   string `key:"output" short:"o" env:"-" def:"text" oneof:"text,json" as:"format" help:"form of the answer"`
+}
+
+// RuntimeEndpoint is the CRI socket as a URL, as for Node.
+func (i Images) RuntimeEndpoint() string { return runtimeEndpoint(i.ContainerRuntimeEndpoint) }
+
 // Reset holds the settings of `skerry reset`.
 type Reset struct {
 	Place

@@ -16,6 +16,8 @@ const (
 	RunDir = "/run/skerry"
 	// DefaultContainerdSocket is where the runtime inside listens.
 	DefaultContainerdSocket = RunDir + "/containerd/containerd.sock"
+	// StatusSocket is where the process tells how it is.
+	StatusSocket = RunDir + "/status.sock"
 	// ConfigDropInSuffix makes the drop-in directory out of the config file's name.
 	ConfigDropInSuffix = ".d"
 )
@@ -61,6 +63,9 @@ func (p Paths) AgentEtcDir() string { return filepath.Join(p.AgentDir(), "etc") 
 // ImagesDir holds image archives that are imported at start and when they appear.
 func (p Paths) ImagesDir() string { return filepath.Join(p.AgentDir(), "images") }
 
+// ImportedFile remembers which images came from archives and from programs of our own.
+func (p Paths) ImportedFile() string { return filepath.Join(p.AgentDir(), "imported.json") }
+
 // PodManifestsDir holds the manifests of static pods.
 func (p Paths) PodManifestsDir() string { return filepath.Join(p.AgentDir(), "pod-manifests") }
 
@@ -81,6 +86,9 @@ func (p Paths) ContainerdState() string { return filepath.Dir(DefaultContainerdS
 
 // ContainerdSocket is where the runtime inside listens.
 func (p Paths) ContainerdSocket() string { return DefaultContainerdSocket }
+
+// LastRun holds how the last run of a node ended, or that it has not.
+func (p Paths) LastRun() string { return filepath.Join(p.dataDir, "last-run.json") }
 
 // Ledger lists every change made to the host.
 func (p Paths) Ledger() string { return filepath.Join(p.dataDir, "ledger.jsonl") }

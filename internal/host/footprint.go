@@ -21,7 +21,7 @@ func Footprint(l Layout) []Change {
 		Dir{Path: "/var/lib/cni"},
 		Dir{Path: "/var/lib/cni/results", Tree: true}, // libcni's cache
 		Dir{Path: l.KubeletRoot, Tree: true},
-		Dir{Path: filepath.Dir(l.ContainerdState)},
+		Dir{Path: filepath.Dir(l.ContainerdState), Tree: true}, // sockets of a killed process stay
 		Dir{Path: l.ContainerdState, Tree: true},
 		NFTable{Family: "ip", Name: "kube-proxy"},
 		NFTable{Family: "ip6", Name: "kube-proxy"},

@@ -236,6 +236,20 @@ func (g *Group) States() []State {
 	return states
 }
 
+// Details is what the services tell of what they look after, by the name of the service.
+func (g *Group) Details() map[string][]Detail {
+	details := map[string][]Detail{}
+	for _, n := range g.nodes {
+		if n.Service.Details == nil {
+			continue
+		}
+		if told := n.Service.Details(); len(told) > 0 {
+			details[n.Name] = told
+		}
+	}
+	return details
+}
+
 // Watch gives a snapshot and a channel that closes when a newer one exists.
 func (g *Group) Watch() ([]State, <-chan struct{}) {
 	g.mu.Lock()

@@ -21,6 +21,9 @@ type Service struct {
 	Again Backoff
 	// Grace is how long a stop may take before the group goes on without it; zero means DefaultGrace.
 	Grace time.Duration
+	// Details tells what the part looks after that has a state of its own, for instance each file of a folder. It is
+	// called at any time, also before Run, and must not wait for anything. Nil: the phase says all.
+	Details func() []Detail
 }
 
 // DefaultGrace is the time a service has to stop when its Grace is zero.

@@ -25,3 +25,12 @@ type State struct {
 	Err      error     `json:"-"`                  // its last end, kept through restarts
 	Restarts int       `json:"restarts,omitempty"`
 }
+
+// Detail is one thing that a service looks after.
+type Detail struct {
+	Name  string    // what it is, for instance a file
+	State string    // a word of the service's own
+	Bad   bool      // someone has to look at it
+	Since time.Time // when State began; zero when that is not known
+	Err   error     // why it is so, when there is something to say
+}

@@ -7,7 +7,7 @@ const (
 	PathPrefix  = "/v1-skerry/"
 	PathPing    = PathPrefix + "ping"    // GET, open to all: "pong"
 	PathCACerts = PathPrefix + "cacerts" // GET, open to all: the server's CA in PEM form
-	PathReady   = PathPrefix + "readyz"  // GET, open to all: 200 when the API server is ready
+	PathReady   = PathPrefix + "readyz"  // GET, open to all: 200 when the API server is ready; ?verbose, an administrator: every service
 	PathJoin    = PathPrefix + "join"    // POST, needs a token: Join gives Joined
 	// The rest needs a client certificate of the cluster.
 	PathCertificates = PathPrefix + "certificates" // POST, a node: Join gives Joined, for the key it has joined with
@@ -15,6 +15,7 @@ const (
 	PathServers      = PathPrefix + "servers"      // GET, a node: Servers
 	PathConnect      = PathPrefix + "connect"      // GET, a node: the tunnel's websocket
 	PathVolumes      = PathPrefix + "volumes"      // GET, a node: VolumeOrders, one after the other; POST, a node: VolumeReport gives VolumeAnswer
+	PathMetrics      = PathPrefix + "metrics"      // GET, an administrator: how the process is, in Prometheus' text form
 	PathToken        = PathPrefix + "token"        // PUT, an administrator: TokenChange replaces the server's token
 )
 

@@ -6,6 +6,9 @@ const (
 	AnnotationApplied = "skerry.io/applied-settings" // AppliedSettings; written by a server
 )
 
+// ProviderPrefix begins the provider ID of every Node whose settings name no other provider; the node's name follows.
+const ProviderPrefix = "skerry://"
+
 // NodeSettings are the labels and taints that a node's settings give it. A node may not change its own taints, so it asks
 // for them.
 type NodeSettings struct {

@@ -1,4 +1,5 @@
-// Package nodesettings gives nodes the labels and taints that their settings name, and servers their role.
+// Package nodesettings gives nodes the labels and taints that their settings name, and servers their role, and has no node
+// wait for a cloud controller.
 //
 // Owns: which of them a node may ask for, applying them, and remembering what was applied.
 // Does not know: settings files; a node asks by an annotation, see wire.NodeSettings.

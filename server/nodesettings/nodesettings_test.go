@@ -186,7 +186,9 @@ func TestRequestsAreCarriedOutWhenTheyAreMade(t *testing.T) {
 	client := fake.NewClientset(there)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, client, Config{Own: "none", Secret: []byte(secret), Log: slog.New(slog.DiscardHandler)}, func() {}) }()
+	go func() {
+		ended <- Run(ctx, client, Config{Own: "none", Secret: []byte(secret), Log: slog.New(slog.DiscardHandler)}, func() {})
+	}()
 	defer func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -216,6 +218,30 @@ func TestRequestsAreCarriedOutWhenTheyAreMade(t *testing.T) {
 		if time.Since(began) > 10*time.Second {
 			t.Fatalf("got the events %v", events.Items)
 		}
+	}
+}
+
+func TestNoNodeOfOursWaitsForACloudController(t *testing.T) {
+	waits := core.Taint{Key: cloudTaint, Value: "true", Effect: core.TaintEffectNoSchedule}
+	ours, theirs := node(nil, taints{"x=1:NoSchedule"}), node(nil, nil)
+	ours.Spec.ProviderID, ours.Spec.Taints = wire.ProviderPrefix+"pi", append(ours.Spec.Taints, waits)
+	theirs.Name, theirs.Spec.ProviderID, theirs.Spec.Taints = "cloudy", "hcloud://1", []core.Taint{waits}
+	client := fake.NewClientset(ours, theirs)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, client, Config{Own: "none", Log: slog.New(slog.DiscardHandler)}, func() {}) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	n := until(t, client, func(n *core.Node) bool { return len(n.Spec.Taints) == 1 })
+	if _, left := has(n); !slices.Equal(left, taints{"x=1:NoSchedule"}) || n.Spec.ProviderID == "" {
+		t.Errorf("got %v of %q", left, n.Spec.ProviderID)
+	}
+	if other, err := client.CoreV1().Nodes().Get(t.Context(), "cloudy", meta.GetOptions{}); err != nil || len(other.Spec.Taints) != 1 {
+		t.Errorf("another provider's node has %v, %v", other.Spec.Taints, err)
 	}
 }
 

@@ -39,6 +39,11 @@ func Run(ctx context.Context, client kubernetes.Interface, c Config, ready func(
 		if err := own.give(ctx, n); err != nil && ctx.Err() == nil {
 			log.Warn("this server's node did not get its role; its next report tries again", "node", n.Name, "err", err)
 		}
+		if waitsForCloud(n) {
+			if err := k.lift(ctx, n.Name); err != nil && ctx.Err() == nil {
+				log.Warn("a node still waits for a cloud controller; its next report tries again", "node", n.Name, "err", err)
+			}
+		}
 		if !k.seal.open(n) {
 			return
 		}
@@ -70,6 +75,9 @@ func onlyRequests(object any) (any, error) {
 	}
 	if value, there := n.Labels[roleLabel]; there {
 		meta.SetMetaDataLabel(&kept.ObjectMeta, roleLabel, value)
+	}
+	if waitsForCloud(n) {
+		kept.Spec = core.NodeSpec{ProviderID: n.Spec.ProviderID, Taints: []core.Taint{{Key: cloudTaint}}}
 	}
 	return kept, nil
 }

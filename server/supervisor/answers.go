@@ -7,6 +7,7 @@ import (
 
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/status"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -20,11 +21,34 @@ func (s *Supervisor) caCerts(w http.ResponseWriter, _ *http.Request, _ caller) e
 	return nil
 }
 
-func (s *Supervisor) ready(w http.ResponseWriter, _ *http.Request, _ caller) error {
+// ready tells everybody whether the API server answers, and an administrator who asks for it also how all else is.
+func (s *Supervisor) ready(w http.ResponseWriter, r *http.Request, _ caller) error {
+	if r.URL.Query().Has("verbose") {
+		return s.readyVerbose(w, r)
+	}
 	if s.Client() == nil {
 		return errNoAPI
 	}
 	write(w, []byte("ok\n"))
+	return nil
+}
+
+func (s *Supervisor) readyVerbose(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.identify(administrator, r); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if s.Client() == nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	write(w, []byte(s.Report().Verbose()))
+	return nil
+}
+
+// metrics tells an administrator how this process is, for a monitor.
+func (s *Supervisor) metrics(w http.ResponseWriter, _ *http.Request, _ caller) error {
+	w.Header().Set("Content-Type", status.MetricsType)
+	write(w, []byte(s.Report().Metrics()))
 	return nil
 }
 

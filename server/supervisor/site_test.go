@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/run"
+	"github.com/skerry-io/skerry/internal/status"
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/nodes"
 	"github.com/skerry-io/skerry/server/pki"
@@ -68,7 +70,10 @@ func newSite(t *testing.T) *site {
 		},
 		Servers: func() []string { return []string{"https://10.0.0.1:6443"} },
 		Connect: func(node string) http.Handler { return says("tunnel of " + node) },
-		Log:     log,
+		Report: func() status.Report {
+			return status.Report{Condition: status.Starting, Services: []status.Service{{State: run.State{Name: "kubelet", Phase: run.Waiting, WaitsFor: []string{"images"}}}}}
+		},
+		Log: log,
 	})
 	return s
 }

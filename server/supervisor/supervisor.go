@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/skerry-io/skerry/internal/status"
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/pki"
 	"github.com/skerry-io/skerry/server/token"
@@ -24,6 +25,7 @@ type Config struct {
 	Servers func() []string                // URLs of the cluster's servers
 	Connect func(node string) http.Handler // takes a node's tunnel; nil when there is none
 	Volumes Volumes                        // what nodes do about volumes; nil when that is switched off
+	Report  func() status.Report           // how this process is
 	Log     *slog.Logger
 }
 
@@ -78,6 +80,7 @@ func (s *Supervisor) table() []route {
 		{http.MethodGet, wire.PathConnect, node, cheap, s.connect},
 		{http.MethodGet, wire.PathVolumes, node, cheap, s.volumeOrders},
 		{http.MethodPost, wire.PathVolumes, node, cheap, s.volumeReport},
+		{http.MethodGet, wire.PathMetrics, administrator, cheap, s.metrics},
 		{http.MethodPut, wire.PathToken, administrator, cheap, s.changeToken},
 	}
 }

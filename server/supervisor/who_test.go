@@ -121,6 +121,20 @@ func TestTheTokenChanges(t *testing.T) {
 	}
 }
 
+func TestOnlyAnAdministratorIsToldHowAllIs(t *testing.T) {
+	s := newSite(t)
+	key := newKey(t)
+	admin, node := certOf(t, s.PKI.ClientCA, key, "admin", "system:masters"), s.nodeCert(t, "pi", key)
+	for path, answer := range map[string]string{wire.PathReady + "?verbose": "[-]kubelet waiting for images\n", wire.PathMetrics: `skerry_service_ready{service="kubelet",phase="waiting"} 0`} {
+		want(t, path+" to nobody", s.get(path), http.StatusUnauthorized, "client certificate")
+		want(t, path+" to a node", s.callAs(node, http.MethodGet, path, nil), http.StatusForbidden, "may not call")
+		want(t, path+" to an administrator", s.callAs(admin, http.MethodGet, path, nil), http.StatusOK, answer)
+	}
+	s.starting = true
+	want(t, "while the API server starts", s.callAs(admin, http.MethodGet, wire.PathReady+"?verbose", nil), http.StatusServiceUnavailable, "waiting for images")
+	want(t, "its metrics", s.callAs(admin, http.MethodGet, wire.PathMetrics, nil), http.StatusOK, "skerry_up 0")
+}
+
 func TestWhoAsksTooOftenIsSlowedDown(t *testing.T) {
 	s := newSite(t)
 	ask := func(from string) int {

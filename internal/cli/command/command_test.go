@@ -52,8 +52,14 @@ func runWith(t *testing.T, failure error, args ...string) outcome {
 		Reset:       func(_ context.Context, _ command.Env, c config.Reset) error { return note("reset " + c.DataDir) },
 		Install:     func(_ context.Context, _ command.Env, c config.Install) error { return note("install " + c.Exec) },
 		Uninstall:   func(context.Context, command.Env, config.Uninstall) error { return note("uninstall") },
-		Cluster:     clusterActions(note),
-		Kubectl:     tool("kubectl"), Crictl: tool("crictl"), Ctr: tool("ctr"),
+		Status: func(_ context.Context, _ command.Env, c config.Status) error {
+			return note("status " + c.Output + " " + c.DataDir)
+		},
+		Images: func(_ context.Context, _ command.Env, c config.Images) error {
+			return note("images " + c.RuntimeEndpoint())
+		},
+		Cluster: clusterActions(note),
+		Kubectl: tool("kubectl"), Crictl: tool("crictl"), Ctr: tool("ctr"),
 	})
 	o.out, o.err = out.String(), errs.String()
 	return o
@@ -99,6 +105,8 @@ func TestEveryWordFindsItsAction(t *testing.T) {
 		"skerry agent -s https://10.0.0.1 -t x":    "agent https://10.0.0.1",
 		"skerry check-config":                      "check-config",
 		"skerry reset --data-dir /srv/s -y":        "reset /srv/s",
+		"skerry status -o json -d /srv/s":          "status json /srv/s",
+		"skerry images":                            "images unix:///run/skerry/containerd/containerd.sock",
 		"skerry install --exec agent":              "install agent",
 		"skerry uninstall":                         "uninstall",
 		"skerry kubectl get pods -n x --help -- -": "kubectl get pods -n x --help -- -",

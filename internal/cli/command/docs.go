@@ -27,7 +27,7 @@ const docsIntro = `# Commands
 <!-- Made from internal/cli/command by: go test ./internal/cli/command -run Docs -update -->
 
 Every command answers ` + "`--help`" + `. Exit code 0 is success, 1 a failure, 2 a wrong command line or wrong settings. An error
-is printed with its cure. Called as ` + "`kubectl`, `crictl` or `ctr`" + ` (by a link with that name), the program is that tool.
+is printed with its cure; ` + "`status`" + ` also answers 1 when not everything is well ([status.md](status.md)). Called as ` + "`kubectl`, `crictl` or `ctr`" + ` (by a link with that name), the program is that tool.
 `
 
 func writeCommand(b *strings.Builder, parent string, c *cli.Command) {

@@ -17,6 +17,8 @@ type Actions struct {
 	Reset       func(context.Context, Env, config.Reset) error
 	Install     func(context.Context, Env, config.Install) error
 	Uninstall   func(context.Context, Env, config.Uninstall) error
+	Status      func(context.Context, Env, config.Status) error
+	Images      func(context.Context, Env, config.Images) error
 	Cluster     ClusterActions
 	// The tools take the words after their name.
 	Kubectl func(context.Context, Env, []string) error
@@ -55,6 +57,12 @@ func nodeCommands(env Env, do Actions) []*cli.Command {
 		}),
 		withSettings(env, do.Agent, config.Load[config.Agent], cli.Command{
 			Name: "agent", Category: nodeGroup, Usage: "run a node that joins a server",
+		}),
+		withSettings(env, do.Status, config.LoadBeside[config.Status], cli.Command{
+			Name: "status", Category: nodeGroup, Usage: "tell how the node on this host is: every service, what it waits for, and why",
+		}),
+		withSettings(env, do.Images, config.LoadBeside[config.Images], cli.Command{
+			Name: "images", Category: nodeGroup, Usage: "list the images on this node, and where they come from",
 		}),
 	}
 }
