@@ -31,7 +31,7 @@ func ordersFor(node string, claims []*core.PersistentVolumeClaim, volumes []*cor
 	return list
 }
 
-// Orders sends a node its list, and again whenever it differs, until ctx ends or send cannot.
+// Orders sends a node its list, and again whenever it differs, until ctx or Run ends, or send cannot.
 func (s *Storage) Orders(ctx context.Context, node string, send func(wire.VolumeOrders) error) error {
 	if !s.awaitStart(ctx) {
 		return nil
@@ -49,6 +49,8 @@ func (s *Storage) Orders(ctx context.Context, node string, send func(wire.Volume
 		}
 		select {
 		case <-changed:
+		case <-s.ended:
+			return nil
 		case <-ctx.Done():
 			return nil
 		}

@@ -32,8 +32,9 @@ type Storage struct {
 	log   *slog.Logger
 	nodes listeners
 
-	started chan struct{} // closed by start, when what follows is set and known
+	started chan struct{} // closed by start, when clients and listers are set and know everything
 	start   func()
+	ended   chan struct{} // closed when Run has ended
 	client  kubernetes.Interface
 	claims  corelisters.PersistentVolumeClaimLister
 	volumes corelisters.PersistentVolumeLister
@@ -46,7 +47,7 @@ type item struct{ namespace, claim, volume string }
 
 // New prepares a provisioner; Orders and Report wait for Run.
 func New(log *slog.Logger) *Storage {
-	s := &Storage{log: log, started: make(chan struct{})}
+	s := &Storage{log: log, started: make(chan struct{}), ended: make(chan struct{})}
 	s.start = sync.OnceFunc(func() { close(s.started) })
 	return s
 }
@@ -81,6 +82,7 @@ func (s *Storage) Run(ctx context.Context, client kubernetes.Interface, ready fu
 		return nil
 	}
 	s.start()
+	defer close(s.ended) // so that no node's open request delays the end
 	working.Go(func() { s.toil(ctx) })
 	ready()
 	<-ctx.Done()
