@@ -17,6 +17,7 @@ import (
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/kubeconfig"
+	"github.com/skerry-io/skerry/internal/status"
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/egress"
 	"github.com/skerry-io/skerry/server/manifests"
@@ -36,6 +37,8 @@ type Server struct {
 	serving   tls.Certificate
 	log       *slog.Logger
 
+	report func() status.Report // how the whole process is
+
 	tunnels *tunnel.Server // nil, as egress, where the API server reaches everything by itself
 	egress  *egress.Dialer
 
@@ -46,9 +49,10 @@ type Server struct {
 	built     func()
 }
 
-// New opens or makes what a server keeps: authorities, certificates, token, kubeconfigs. nodeIPs are this machine's.
-func New(c config.Server, nodeIPs []netip.Addr, log *slog.Logger) (*Server, error) {
-	s := &Server{config: c, paths: c.Paths(), advertise: advertised(c, nodeIPs), log: log, assembled: make(chan struct{})}
+// New opens or makes what a server keeps: authorities, certificates, token, kubeconfigs. nodeIPs are this machine's,
+// report tells administrators how the process is.
+func New(c config.Server, nodeIPs []netip.Addr, report func() status.Report, log *slog.Logger) (*Server, error) {
+	s := &Server{config: c, paths: c.Paths(), advertise: advertised(c, nodeIPs), log: log, report: report, assembled: make(chan struct{})}
 	s.built = sync.OnceFunc(func() { close(s.assembled) })
 	var err error
 	if s.pki, err = pki.Open(s.paths.TLSDir(), s.names(nodeIPs), log); err != nil {

@@ -56,7 +56,8 @@ func (s *Server) Services() []run.Service {
 		table = append(table, run.Service{Name: "egress", Needs: []string{"apiserver"}, Run: s.reach})
 	}
 	if s.manifests != nil {
-		table = append(table, run.Service{Name: "manifests", Needs: []string{"apiserver"}, Run: s.apply, Again: run.Backoff{Min: time.Second, Max: time.Minute}})
+		table = append(table, run.Service{Name: "manifests", Needs: []string{"apiserver"}, Run: s.apply, Again: run.Backoff{Min: time.Second, Max: time.Minute},
+			Details: s.manifestDetails})
 	}
 	return table
 }
@@ -74,14 +75,6 @@ func (s *Server) apply(ctx context.Context, ready func()) error {
 		return err
 	}
 	return s.manifests.Run(ctx, to, ready)
-}
-
-// Manifests says how far the user's manifests are applied; nothing when the component is disabled.
-func (s *Server) Manifests() []manifests.State {
-	if s.manifests == nil {
-		return nil
-	}
-	return s.manifests.State()
 }
 
 // without says that the user does without a component.
@@ -118,6 +111,7 @@ func (s *Server) supervisor(ready func() bool, volumes *storage.Storage) *superv
 		},
 		Servers: func() []string { return []string{s.advertised()} },
 		Log:     s.log,
+		Report:  s.report,
 	}
 	if s.tunnels != nil {
 		c.Connect = s.tunnels.For
