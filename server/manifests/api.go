@@ -183,8 +183,9 @@ func unanswered(err error) bool {
 		apierrors.IsTooManyRequests(err)
 }
 
-// passing says that an error may go away by what others do: a kind or a namespace that comes, a webhook that answers.
+// passing says that an error may go away by what others do: a kind or a namespace that comes, a webhook that answers. A
+// field that no schema knows is no such thing, though it is answered by a 500 without a reason.
 func passing(err error) bool {
 	return unanswered(err) || errors.Is(err, errUnknownKind) || errors.Is(err, errTerminating) || apierrors.IsNotFound(err) ||
-		apierrors.IsInternalError(err) || apierrors.IsConflict(err) || apierrors.HasStatusCause(err, core.NamespaceTerminatingCause)
+		apierrors.ReasonForError(err) == meta.StatusReasonInternalError || apierrors.IsConflict(err) || apierrors.HasStatusCause(err, core.NamespaceTerminatingCause)
 }

@@ -174,6 +174,9 @@ func (c *cluster) apply(path string, body map[string]any) any {
 	if wrong, _, _ := unstructured.NestedString(body, "data", "wrong"); wrong != "" {
 		return status(422, meta.StatusReasonInvalid, "data.wrong: Invalid value: "+wrong)
 	}
+	if unknown, found := body["dta"]; found {
+		return status(500, "", fmt.Sprintf("failed to create typed patch object: .dta: field not declared in schema: %v", unknown))
+	}
 	return c.put(path, body)
 }
 

@@ -225,6 +225,7 @@ func TestBrokenFilesHarmNobody(t *testing.T) {
 		"binary":                 {"\x7fELF\x02\x01\x01", "line 1"},
 		"too large":              {"#" + strings.Repeat(" ", maxFile), "more than one file may have"},
 		"refused by the API":     {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\ndata: {wrong: much}\n", "ConfigMap default/NAME: data.wrong: Invalid value: much"},
+		"an unknown field":       {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\ndta: {}\n", "ConfigMap default/NAME: failed to create typed patch object: .dta"},
 		"the same object twice":  {configMaps("NAME=1", "NAME=2"), "line 2 of the file holds it already"},
 		"a bomb of references":   {"a: &a [x,x,x,x,x,x,x,x,x]\n" + bomb(), "excessive aliasing"},
 		"JSON that is cut short": {`{"apiVersion": "v1", "kind": "Conf`, "line 1"},
