@@ -41,6 +41,7 @@ func (n *Node) Services() []run.Service {
 		{Name: "volumes", Needs: []string{"endpoint"}, Run: n.volumes, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "dns", Needs: []string{"endpoint", "guard"}, Run: n.dns, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "kube-proxy", Needs: []string{"endpoint", "guard"}, Run: n.kubeproxy},
+		{Name: "announcer", Needs: []string{"endpoint"}, Run: n.servicelb, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 	}
 	if len(n.config.NodeExternalIP) > 0 {
 		table = append(table, run.Service{Name: "externalip", Needs: []string{"kubelet"}, Run: n.externalIP, Again: run.Backoff{Min: time.Second, Max: time.Minute}})

@@ -49,6 +49,7 @@ func (s *Server) Services() []run.Service {
 		{Name: "metrics", Needs: []string{"apiserver"}, Run: s.sample, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "nodesettings", Needs: []string{"apiserver"}, Run: s.nodesettings, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "runtimeclasses", Needs: []string{"apiserver"}, Run: s.runtimeclasses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "servicelb", Needs: []string{"apiserver"}, Run: s.servicelb, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 	}
 	table = append(table, run.Service{Name: "storage", Needs: []string{"apiserver"}, Again: run.Backoff{Min: time.Second, Max: time.Minute},
 		Run: func(ctx context.Context, ready func()) error { return s.storage(ctx, volumes, ready) }})

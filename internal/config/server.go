@@ -21,11 +21,13 @@ type Server struct {
 	FlannelBackend     string `key:"flannel-backend" def:"vxlan" oneof:"vxlan,host-gw,wireguard-native,none" as:"name" help:"how pods of different nodes reach each other; none leaves it to a network of your own"`
 	FlannelExternalIP  bool   `key:"flannel-external-ip" help:"let nodes reach each other by their external addresses"`
 
+	ServiceLBPool []AddressRange `key:"servicelb-pool" as:"CIDR or first-last" help:"addresses of which each Service of type LoadBalancer gets one of its own, announced by one node (default: Services get the addresses of nodes)"`
+
 	WriteKubeconfig      string   `key:"write-kubeconfig" short:"o" env:"SKERRY_KUBECONFIG_OUTPUT" def:"/etc/skerry/skerry.yaml" as:"path" help:"where the administrator's kubeconfig is written"`
 	WriteKubeconfigMode  FileMode `key:"write-kubeconfig-mode" env:"SKERRY_KUBECONFIG_MODE" def:"0600" as:"mode" help:"mode of that kubeconfig"`
 	WriteKubeconfigGroup string   `key:"write-kubeconfig-group" env:"SKERRY_KUBECONFIG_GROUP" as:"group" help:"group of that kubeconfig"`
 
-	Disable          []string `key:"disable" oneof:"dns,manifests,storage,metrics" as:"name" help:"components to do without"`
+	Disable          []string `key:"disable" oneof:"dns,manifests,storage,metrics,servicelb" as:"name" help:"components to do without"`
 	DisableAgent     bool     `key:"disable-agent" help:"be a control plane only: run no pods here"`
 	DisableKubeProxy bool     `key:"disable-kube-proxy" help:"run no kube-proxy, because something else serves Services"`
 

@@ -18,6 +18,7 @@ func (s Server) Validate() error {
 	s.validateRanges(&p)
 	s.validateAddresses(&p)
 	s.validateDNS(&p)
+	s.validatePool(&p)
 	s.validatePorts(&p)
 	s.validateNames(&p)
 	validateAbs("write-kubeconfig", s.WriteKubeconfig, &p)
@@ -131,6 +132,34 @@ func (s Server) validateDNS(p *fault.Problems) {
 	}
 	if wrong := validation.IsDNS1123Subdomain(s.ClusterDomain); len(wrong) > 0 {
 		p.Add("cluster-domain", "cluster-domain %q is not a DNS domain", s.ClusterDomain).Fix("write one like cluster.local")
+	}
+}
+
+// validatePool keeps the addresses that Services are announced by apart from all others that mean something here.
+func (s Server) validatePool(p *fault.Problems) {
+	const key = "servicelb-pool"
+	for i, pool := range s.ServiceLBPool {
+		if pool.First.IsUnspecified() || pool.First.IsLoopback() || pool.Last.IsMulticast() || pool.First.IsLinkLocalUnicast() {
+			p.Add(key, "%s %s holds addresses that another host could not reach", key, pool).Fix("give addresses of the network that the nodes are in, which nothing else uses")
+			continue
+		}
+		for _, other := range s.ServiceLBPool[:i] {
+			if pool.Overlaps(other) {
+				p.Add(key, "%s %s overlaps %s", key, pool, other).Fix("write each address once")
+			}
+		}
+		for name, list := range map[string][]netip.Prefix{"cluster-cidr": s.ClusterCIDR, "service-cidr": s.ServiceCIDR} {
+			for _, cidr := range list {
+				if pool.Overlaps(rangeOfPrefix(cidr)) {
+					p.Add(key, "%s %s overlaps %s %s", key, pool, name, cidr).Fix("give addresses of the network that the nodes are in, which nothing else uses")
+				}
+			}
+		}
+		for _, ip := range append(slices.Clone(s.NodeIP), s.AdvertiseAddress) {
+			if ip.IsValid() && pool.Contains(ip) {
+				p.Add(key, "%s %s holds %s, an address of this node", key, pool, ip).Fix("leave the addresses of nodes out of it")
+			}
+		}
 	}
 }
 

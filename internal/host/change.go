@@ -31,6 +31,8 @@ func empty(kind string) Change {
 		return &Sysctl{}
 	case "route":
 		return &Route{}
+	case "address":
+		return &Address{}
 	case "routes":
 		return &Routes{}
 	case "link":

@@ -1,0 +1,22 @@
+package agent
+
+import (
+	"context"
+	"slices"
+
+	"github.com/skerry-io/skerry/agent/servicelb"
+	"github.com/skerry-io/skerry/internal/wire"
+)
+
+// servicelb announces addresses of Services, unless the cluster does without.
+func (n *Node) servicelb(ctx context.Context, ready func()) error {
+	if slices.Contains(n.id.Cluster().Disabled, wire.ComponentServiceLB) {
+		return idle(ctx, ready)
+	}
+	return servicelb.Run(ctx, servicelb.Config{
+		Kubeconfig: n.id.KubeProxyConfig(),
+		Node:       n.id.Name(),
+		Apply:      n.ledger.Apply,
+		Log:        n.log,
+	}, ready)
+}
