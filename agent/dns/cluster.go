@@ -24,7 +24,6 @@ const (
 // as it may be that no server is there to ask again.
 type cluster struct {
 	kube  *kubernetes.Kubernetes
-	zone  string
 	until time.Time // questions wait for the first list until then
 }
 
@@ -43,7 +42,7 @@ func openCluster(ctx context.Context, api *rest.Config, domain string) (*cluster
 	if _, _, err := kube.InitKubeCache(ctx); err != nil {
 		return nil, fmt.Errorf("prepare to watch the cluster's names: %w", err)
 	}
-	return &cluster{kube: kube, zone: dns.Fqdn(strings.ToLower(domain)), until: time.Now().Add(firstWait)}, nil
+	return &cluster{kube: kube, until: time.Now().Add(firstWait)}, nil
 }
 
 // run learns names until ctx ends.
@@ -67,7 +66,7 @@ type link struct {
 
 // ServeDNS answers, or asks the next in the chain.
 func (l link) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	if dns.IsSubDomain(l.cluster.zone, strings.ToLower(r.Question[0].Name)) {
+	if plugin.Zones(l.Zones).Matches(strings.ToLower(r.Question[0].Name)) != "" {
 		l.cluster.await(ctx)
 	}
 	return l.Kubernetes.ServeDNS(ctx, w, r)

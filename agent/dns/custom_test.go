@@ -68,7 +68,7 @@ func TestSettingsOfUsers(t *testing.T) {
 		t.Errorf("the log does not say it: %s", n.log)
 	}
 	n.write("nameserver 127.0.0.1\n") // the host goes on to matter, and the last good settings with it
-	said(t, "others=", n.log.String)
+	said(t, "servers=[127.0.0.1:", n.log.String)
 	if got := n.ask("A printer.lan"); got != "A 192.0.2.9" {
 		t.Errorf("after the host changed: got %s", got)
 	}

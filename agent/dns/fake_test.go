@@ -171,12 +171,9 @@ type node struct {
 // start runs the DNS of a node with the host's file as given.
 func start(t *testing.T, a *api, resolv string, change func(*Config)) *node {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &node{t: t, at: netip.MustParseAddrPort(free.Addr().String()), resolv: filepath.Join(t.TempDir(), "resolv.conf"), log: &lines{}}
-	_ = free.Close()
+	packets, stream := sockets(t)
+	n := &node{t: t, at: netip.MustParseAddrPort(stream.Addr().String()), resolv: filepath.Join(t.TempDir(), "resolv.conf"), log: &lines{}}
+	_, _ = packets.Close(), stream.Close()
 	n.write(resolv)
 	c := Config{API: a.config(), Node: "pi", Listen: []netip.AddrPort{n.at}, Domain: "cluster.local",
 		Own: []netip.Addr{netip.MustParseAddr("10.43.0.10")}, ResolvConf: func() string { return n.resolv },
@@ -294,15 +291,7 @@ func slice(namespace, name string, endpoints ...discovery.Endpoint) *discovery.E
 // upstream is a DNS server outside of the cluster, which knows the names below example, and counts questions.
 func upstream(t *testing.T, asked *atomic.Int64) (port uint16) {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := netip.MustParseAddrPort(conn.LocalAddr().String())
-	stream, err := net.Listen("tcp", at.String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn, stream := sockets(t)
 	answer := dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetReply(r)
@@ -326,5 +315,23 @@ func upstream(t *testing.T, asked *atomic.Int64) (port uint16) {
 		<-up
 		t.Cleanup(func() { _ = s.Shutdown(); <-ended })
 	}
-	return at.Port()
+	return netip.MustParseAddrPort(stream.Addr().String()).Port()
+}
+
+// sockets are of one port, by UDP and TCP.
+func sockets(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 100 {
+		stream, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets, err := net.ListenPacket("udp", stream.Addr().String())
+		if err == nil {
+			return packets, stream
+		}
+		_ = stream.Close() // somebody has that port
+	}
+	t.Fatal("there is no free port")
+	return nil, nil
 }

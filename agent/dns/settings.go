@@ -38,6 +38,7 @@ func (s *settings) take(given *core.ConfigMap) {
 // first puts the settings to work that need no server.
 func (s *settings) first() error {
 	s.upstreams = s.ask()
+	s.sayUpstreams()
 	return s.apply(nil, s.upstreams)
 }
 
@@ -82,7 +83,16 @@ func (s *settings) renew(ctx context.Context) {
 			s.config.Log.Error("the host's DNS servers changed, but could not be taken over", "servers", now, "err", err)
 		}
 		s.upstreams = now
+		s.sayUpstreams()
 	}
+}
+
+func (s *settings) sayUpstreams() {
+	if len(s.upstreams) == 0 {
+		s.config.Log.Warn("this host names no DNS server, so pods can resolve names of the cluster only")
+		return
+	}
+	s.config.Log.Info("names of the world outside are asked of the host's DNS servers", "servers", s.upstreams)
 }
 
 // apply makes a chain and puts it to work.
@@ -96,10 +106,5 @@ func (s *settings) apply(custom map[string]string, upstreams []netip.AddrPort) e
 		return err
 	}
 	s.answers.replace(next, grace)
-	if len(upstreams) == 0 {
-		s.config.Log.Warn("this host names no DNS server, so pods can resolve names of the cluster only")
-	} else {
-		s.config.Log.Info("the cluster's DNS answers", "others", upstreams)
-	}
 	return nil
 }

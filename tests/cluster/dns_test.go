@@ -67,9 +67,13 @@ func namesInPods(t *testing.T, c *cluster, ip string) {
 	slices.Sort(each)
 	for _, node := range c.names() {
 		for _, name := range []string{"cache", "cache.default", "cache.default.svc.cluster.local", "each", "alias"} {
-			if out := c.exec(t, "cache-"+node, "redis-cli", "-h", name, "ping"); out != "PONG" {
-				t.Errorf("glibc on %s, %s: %q", node, name, out)
-			}
+			c.eventually(t, "glibc finds "+name+" on "+node, func() error { // redis itself may be late
+				out, err := c.try(t, "kubectl", "exec", "cache-"+node, "--", "redis-cli", "-h", name, "ping")
+				if err == nil && strings.TrimSpace(out) != "PONG" {
+					err = fmt.Errorf("it says %q", out)
+				}
+				return err
+			})
 		}
 		for _, pod := range []string{"asker-" + node, "host-" + node} {
 			for _, q := range []struct{ kind, name, want string }{
