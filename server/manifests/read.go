@@ -12,8 +12,8 @@ import (
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
-// maxFile bounds the memory that reading takes: some twenty times as much as the file, for a moment.
-const maxFile = 16 << 20
+// maxFile bounds the memory that reading takes: some fifteen times as much as the file, for a moment.
+const maxFile = 8 << 20
 
 // errUnsettled says that a file is being changed right now.
 var errUnsettled = errors.New("another program is still writing it")
