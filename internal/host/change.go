@@ -8,7 +8,7 @@ import (
 
 // Change is one change of the host, as data. The set is closed: the kinds of this package.
 //
-// Some kinds are made by Apply (Sysctl, Route, Dir, File with content, Symlink); the others are made by
+// Some kinds are made by Apply (Sysctl, Route, Address, Dir, File with content, Symlink); the others are made by
 // components that Skerry embeds, and Apply only writes down that they will be (see Footprint).
 type Change interface {
 	kind() string
