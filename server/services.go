@@ -111,8 +111,8 @@ func (s *Server) supervisor(ready func() bool, volumes *storage.Storage) *superv
 			return client
 		},
 		Servers: func() []string { return []string{s.advertised()} },
-		Log:     s.log,
 		Report:  s.report,
+		Log:     s.log,
 	}
 	if s.tunnels != nil {
 		c.Connect = s.tunnels.For

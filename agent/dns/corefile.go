@@ -50,7 +50,7 @@ func corefile(domain string, upstreams []netip.AddrPort, custom map[string]strin
 	}
 	own, err := caddyfile.Parse("skerry", strings.NewReader(". {\n"+usual(domain, upstreams)+"}\n"), directives())
 	if err != nil {
-		return nil, fmt.Errorf("Skerry's own DNS settings: %w", err)
+		return nil, fmt.Errorf("the DNS settings inside: %w", err)
 	}
 	for directive, tokens := range own[0].Tokens {
 		if len(main.tokens[directive]) == 0 || directive == "forward" {

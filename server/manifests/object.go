@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	segment "k8s.io/apimachinery/pkg/api/validation/path"
+	validate "k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	exact "k8s.io/apimachinery/pkg/util/json" // keeps whole numbers whole
@@ -102,7 +102,7 @@ func open(text []byte, of ref, depth int) ([]*object, error) {
 		return nil, fault.New("%s has no metadata.name", r.Kind).Fix("give it a name; generateName makes another object each time")
 	}
 	for _, part := range []string{r.Name, r.Namespace} {
-		if wrong := segment.IsValidPathSegmentName(part); len(wrong) > 0 {
+		if wrong := validate.IsPathSegmentName(part); len(wrong) > 0 {
 			return nil, fmt.Errorf("%s: the name %s", r, strings.Join(wrong, ", "))
 		}
 	}

@@ -38,18 +38,23 @@ func TestMetrics(t *testing.T) {
 	})
 	t.Run("autoscaling by CPU", func(t *testing.T) { autoscaled(t, c) })
 	t.Run("after a restart", func(t *testing.T) {
-		_ = c.stop(t)
-		c.serve()
-		c.ready(t)
+		c.again(t, settings)
 		tops(t, c)
 	})
 	t.Run("a server that does without it", func(t *testing.T) {
-		_ = c.stop(t)
-		c.host.Write(configFile, []byte(settings+"disable: [metrics]\n"))
-		c.serve()
-		c.ready(t)
+		c.again(t, settings+"disable: [metrics]\n")
 		withoutMetrics(t, c)
 	})
+}
+
+// again starts the server once more, with these settings.
+func (c *cluster) again(t *testing.T, settings string) {
+	t.Helper()
+	_ = c.stop(t)
+	c.host.Write(configFile, []byte(settings))
+	c.serve()
+	c.apiReady(t)
+	c.allReady(t)
 }
 
 // burner is a Deployment on one node that keeps a CPU busy until the file /tmp/rest is there. Every pod gets a fifth of a

@@ -88,8 +88,10 @@ func allDie(t *testing.T, c *cluster) {
 		})
 	}
 	c.host.Boot()
+	begin := time.Now()
 	c.serve()
 	c.apiReady(t)
+	t.Logf("the API is back after %v", time.Since(begin).Round(100*time.Millisecond))
 	for _, name := range c.names() {
 		c.podUntil(t, "web-"+name, "runs again", func(p *corev1.Pod) error {
 			if !isReady(p) || identity(p) == before[name] {
@@ -97,6 +99,7 @@ func allDie(t *testing.T, c *cluster) {
 			}
 			return nil
 		})
+		t.Logf("the pod on %s runs again after %v", name, time.Since(begin).Round(100*time.Millisecond))
 	}
 	c.allReady(t)
 	c.eventually(t, "the server reaches all pods", func() error { return c.execs(t, "web-server", "web-left", "web-right", "web-far") })

@@ -17,7 +17,7 @@ const (
 
 // soonListed is source, but its first list is tried again at once: the reflector above it would wait for seconds, and
 // with it the node.
-func soonListed(source cache.ListerWatcher) cache.ListerWatcher {
+func soonListed(source cache.ListerWatcher) *cache.ListWatch {
 	inner := cache.ToListerWatcherWithContext(source)
 	first := true
 	return &cache.ListWatch{

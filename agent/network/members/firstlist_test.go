@@ -21,14 +21,14 @@ func TestTheFirstListIsTriedAgainAtOnceAndLaterOnesAreNot(t *testing.T) {
 		return &core.NodeList{}, nil
 	}})
 	began := time.Now()
-	if _, err := source.List(meta.ListOptions{}); err != nil || asked != 4 {
+	if _, err := source.ListWithContext(t.Context(), meta.ListOptions{}); err != nil || asked != 4 {
 		t.Errorf("%v after %d tries", err, asked)
 	}
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("it took %s", took)
 	}
 	asked = 0
-	if _, err := source.List(meta.ListOptions{}); err == nil || asked != 1 {
+	if _, err := source.ListWithContext(t.Context(), meta.ListOptions{}); err == nil || asked != 1 {
 		t.Errorf("a later list: %v after %d tries", err, asked)
 	}
 }
