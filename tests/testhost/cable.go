@@ -27,7 +27,7 @@ func (b *bridge) address6(number int) netip.Prefix {
 func (h *Host) connect() error {
 	var err error
 	if h.router == nil {
-		err = h.lab.net.cable(h.port(), "eth0", h.Pid())
+		err = h.lab.net.cable(h.port(), "eth0", h.hardware(), h.Pid())
 	} else {
 		err = h.router.connect(h)
 	}
@@ -45,12 +45,17 @@ func (h *Host) connect() error {
 	return carrier(inside)
 }
 
+// hardware is the MAC address of eth0, which a power cut does not change: others remember it.
+func (h *Host) hardware() net.HardwareAddr {
+	return net.HardwareAddr{2, 's', 'k', 't', 0, byte(h.number)}
+}
+
 // cable adds a link from a port of the bridge to the network namespace of a process or of an open file.
-func (b *bridge) cable(port, peer string, namespace any) error {
+func (b *bridge) cable(port, peer string, hardware net.HardwareAddr, namespace any) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = port
 	attrs.MasterIndex = b.link.Attrs().Index
-	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: peer}
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: peer, PeerHardwareAddr: hardware}
 	switch n := namespace.(type) {
 	case int:
 		veth.PeerNamespace = netlink.NsPid(n)

@@ -50,7 +50,7 @@ func (r *router) connect(h *Host) error {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "lan"
-	if err := r.handle.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsPid(h.Pid())}); err != nil {
+	if err := r.handle.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerHardwareAddr: h.hardware(), PeerNamespace: netlink.NsPid(h.Pid())}); err != nil {
 		return err
 	}
 	lan, err := r.handle.LinkByName("lan")
@@ -78,7 +78,7 @@ func (r *router) start(h *Host) error {
 	if r.handle, err = netlink.NewHandleAt(r.space.net()); err != nil {
 		return fmt.Errorf("open netlink: %w", err)
 	}
-	if err := h.lab.net.cable(h.port(), "wan", r.space); err != nil {
+	if err := h.lab.net.cable(h.port(), "wan", h.hardware(), r.space); err != nil {
 		return fmt.Errorf("add the cable outside: %w", err)
 	}
 	wan, err := r.handle.LinkByName("wan")

@@ -110,6 +110,7 @@ func TestPowerCutKillsEverythingAndKeepsTheDisk(t *testing.T) {
 		}
 		return nil
 	})
+	hardware := read(t, h.Path("/sys/class/net/eth0/address"))
 	h.PowerCut()
 	if sleeper.Running() {
 		t.Error("a program outlived the power cut")
@@ -120,6 +121,9 @@ func TestPowerCutKillsEverythingAndKeepsTheDisk(t *testing.T) {
 	h.Boot()
 	if all := h.Processes(); len(all) != 1 {
 		t.Errorf("processes after the boot: %q", all)
+	}
+	if now := read(t, h.Path("/sys/class/net/eth0/address")); now != hardware {
+		t.Errorf("its network card was %sand is %s", hardware, now)
 	}
 	if text, err := h.Run(within(t, 5*time.Second), "cat", "/var/lib/kept"); err != nil || text != "yes" {
 		t.Errorf("the disk after the boot: %q, %v", text, err)
