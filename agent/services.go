@@ -26,6 +26,7 @@ import (
 
 // Services is the table of what a node runs.
 func (n *Node) Services() []run.Service {
+	wiring := &run.Trouble{Name: "pods' network"}
 	table := []run.Service{
 		{Name: "identity", Run: n.id.Run},
 		{Name: "endpoint", Needs: []string{"identity"},
@@ -34,7 +35,8 @@ func (n *Node) Services() []run.Service {
 		{Name: "addresses", Run: n.addresses}, // its end is meant to end the node
 		{Name: "tunnel", Needs: []string{"identity"}, Run: n.tunnel},
 		{Name: "guard", Needs: []string{"identity"}, Run: n.guard},
-		{Name: "network", Needs: []string{"endpoint", "guard"}, Run: n.network, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "network", Needs: []string{"endpoint", "guard"}, Again: run.Backoff{Min: time.Second, Max: time.Minute},
+			Run: func(ctx context.Context, ready func()) error { return n.network(ctx, wiring.Set, ready) }, Details: wiring.Details},
 		{Name: "kubelet", Needs: []string{"endpoint", "guard", "images"}, Run: n.kubelet},
 		{Name: "labels", Needs: []string{"kubelet"}, Run: n.labels, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "node", Needs: []string{"kubelet", "network"}, Run: n.settle, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
@@ -72,7 +74,7 @@ func (n *Node) addresses(ctx context.Context, ready func()) error {
 	return addresses.Run(ctx, addresses.Config{Address: n.ips[0], Fixed: len(n.config.NodeIP) > 0, Log: n.log}, ready)
 }
 
-func (n *Node) network(ctx context.Context, ready func()) error {
+func (n *Node) network(ctx context.Context, trouble func(error), ready func()) error {
 	cluster := n.id.Cluster()
 	c := network.Config{
 		Backend:    cluster.Backend,
@@ -86,6 +88,7 @@ func (n *Node) network(ctx context.Context, ready func()) error {
 		Leases:     filepath.Join(n.paths.ContainerdState(), "leases"),
 		KeyFile:    filepath.Join(n.paths.AgentDir(), "wireguard.key"),
 		Apply:      n.ledger.Apply,
+		Trouble:    trouble,
 		Log:        n.log,
 	}
 	if cluster.ExternalIP {

@@ -33,6 +33,7 @@ type Config struct {
 	Leases     string // where addresses in use are noted; cleared by a reboot
 	KeyFile    string // of WireGuard
 	Apply      func(host.Change) error
+	Trouble    func(error) // is told what keeps packets from flowing, and with nil that nothing does
 	Log        *slog.Logger
 }
 
@@ -135,7 +136,11 @@ func (n *network) run(ctx context.Context, changed <-chan struct{}, wake func())
 func (n *network) tell(ctx context.Context, err error) bool {
 	if err == nil || ctx.Err() != nil {
 		n.trouble = ""
+		n.config.Trouble(nil)
 		return false
+	}
+	if !errors.Is(err, errUnseen) {
+		n.config.Trouble(err)
 	}
 	if text := err.Error(); text != n.trouble && !errors.Is(err, errUnseen) {
 		n.trouble = text
