@@ -43,8 +43,8 @@ func (k *Keeper) State() []State {
 func (k *Keeper) publish() {
 	var states []State
 	for _, m := range k.sorted() {
-		if !k.opened && errors.Is(m.err, fs.ErrNotExist) {
-			continue // a folder that is about to be made
+		if m.path == "." && m.err == nil || !k.opened && errors.Is(m.err, fs.ErrNotExist) {
+			continue // a folder that is there again, or is about to be made
 		}
 		states = append(states, State{File: m.path, Phase: m.phase, Since: m.since, Objects: len(m.wants), Err: m.err})
 	}

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 )
@@ -17,5 +18,12 @@ func TestAFolderThatIsAboutToBeMadeIsNoTrouble(t *testing.T) {
 	k.opened = true
 	if k.publish(); len(k.State()) != 1 {
 		t.Errorf("a folder that went: %+v", k.State())
+	}
+	if err := os.Mkdir(k.config.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	k.look()
+	if k.publish(); len(k.State()) != 0 {
+		t.Errorf("a folder that is there again: %+v", k.State())
 	}
 }

@@ -151,7 +151,7 @@ func TestAServiceThatFails(t *testing.T) {
 	n.host.Write(configFile, []byte("flannel-iface: nosuch0\n"))
 	n.serve()
 	s := n.statusUntil(t, "the failure is told of", func(s told) bool {
-		return s.Condition == "unwell" && s.NodesError == "" && len(s.Nodes) == 1
+		return s.Condition == "unwell" && s.NodesError == "" && len(s.Nodes) == 1 && len(s.Components) > 0
 	})
 	for _, service := range s.Services {
 		if service.Name == "node" && !slices.Contains(service.WaitsFor, "network") {
