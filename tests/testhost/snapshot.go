@@ -15,7 +15,8 @@ import (
 )
 
 // Snapshot is what a program can change on a host, one line each: links, addresses, routes, rules, nftables tables, mounts,
-// cgroups, sysctls, processes and private files.
+// cgroups, sysctls, processes and private files. Sysctls that the whole machine shares are in it only while the lab has one
+// host: with several it cannot be told which of them made a change.
 type Snapshot []string
 
 // Snapshot takes the host's state.
@@ -28,6 +29,9 @@ func (h *Host) Snapshot() Snapshot {
 		}
 		return s.network()
 	}), "look at the network of "+h.name)
+	if len(h.lab.hosts) == 1 {
+		s.sysctls(machineSysctls())
+	}
 	h.lab.must(s.mounts(h.Pid()), "look at the mounts of "+h.name)
 	for _, dir := range append(h.power.groups.v1, h.power.groups.v2) {
 		s.cgroups(dir)
@@ -91,7 +95,7 @@ func (s *Snapshot) network() error {
 	for _, r := range rules {
 		s.add("rule %s", r)
 	}
-	s.sysctls()
+	s.networkSysctls()
 	return s.nftables()
 }
 
@@ -118,11 +122,14 @@ func (s *Snapshot) nftables() error {
 	return nil
 }
 
-// sysctls of the network are the calling thread's network namespace's.
-func (s *Snapshot) sysctls() {
-	for _, key := range machineSysctls() {
+func (s *Snapshot) sysctls(keys []string) {
+	for _, key := range keys {
 		s.sysctl("/proc/sys/" + key)
 	}
+}
+
+// networkSysctls are the calling thread's network namespace's.
+func (s *Snapshot) networkSysctls() {
 	for _, area := range []string{"core", "ipv4", "ipv6", "bridge", "netfilter"} {
 		_ = filepath.WalkDir("/proc/thread-self/root/proc/sys/net/"+area, func(path string, e fs.DirEntry, err error) error {
 			switch {

@@ -199,6 +199,17 @@ func TestSnapshotFindsChanges(t *testing.T) {
 	}
 }
 
+func TestSnapshotTellsOfTheMachineOnlyForALoneHost(t *testing.T) {
+	lab := testhost.New(t)
+	h := lab.Host("a")
+	alone := h.Snapshot()
+	lab.Host("b")
+	const gone = "- sysctl kernel/panic = "
+	if changes := strings.Join(h.Snapshot().Since(alone), "\n"); !strings.Contains(changes, gone) {
+		t.Errorf("beside another host, without %q:\n%s", gone, changes)
+	}
+}
+
 func TestNothingIsLeft(t *testing.T) {
 	var id, sysctl string
 	t.Run("lab", func(t *testing.T) {
