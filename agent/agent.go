@@ -31,6 +31,7 @@ type Node struct {
 	ledger   *host.Ledger
 
 	registries  registries.Config
+	told        told
 	controllers <-chan struct{} // closes when controllers in this process are built; nil without them
 	log         *slog.Logger
 }

@@ -17,6 +17,7 @@ func (n *Node) servicelb(ctx context.Context, ready func()) error {
 		Kubeconfig: n.id.KubeProxyConfig(),
 		Node:       n.id.Name(),
 		Apply:      n.ledger.Apply,
+		Rows:       &n.told.announcer,
 		Log:        n.log,
 	}, ready)
 }

@@ -7,6 +7,9 @@ import (
 	"github.com/skerry-io/skerry/internal/run"
 )
 
+// told is what components tell the status of what they look after.
+type told struct{ announcer, dns, volumes run.Rows }
+
 // archiveDetails tells of the archives that could not be imported.
 func archiveDetails(importer *images.Importer) func() []run.Detail {
 	return func() []run.Detail {

@@ -33,7 +33,8 @@ func (n *Node) dns(ctx context.Context, ready func()) error {
 			path, _ := resolvConf(n.config.ResolvConf)
 			return path
 		},
-		Log: n.log,
+		Rows: &n.told.dns,
+		Log:  n.log,
 	}
 	for _, ip := range n.ips {
 		c.Listen = append(c.Listen, netip.AddrPortFrom(ip, wire.DNSPort))

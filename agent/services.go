@@ -40,10 +40,10 @@ func (n *Node) Services() []run.Service {
 		{Name: "kubelet", Needs: []string{"endpoint", "guard", "images"}, Run: n.kubelet},
 		{Name: "labels", Needs: []string{"kubelet"}, Run: n.labels, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "node", Needs: []string{"kubelet", "network"}, Run: n.settle, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
-		{Name: "volumes", Needs: []string{"endpoint"}, Run: n.volumes, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
-		{Name: "dns", Needs: []string{"endpoint", "guard"}, Run: n.dns, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "volumes", Needs: []string{"endpoint"}, Run: n.volumes, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: n.told.volumes.Details},
+		{Name: "dns", Needs: []string{"endpoint", "guard"}, Run: n.dns, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: n.told.dns.Details},
 		{Name: "kube-proxy", Needs: []string{"endpoint", "guard"}, Run: n.kubeproxy},
-		{Name: "announcer", Needs: []string{"endpoint"}, Run: n.servicelb, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "announcer", Needs: []string{"endpoint"}, Run: n.servicelb, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: n.told.announcer.Details},
 	}
 	if len(n.config.NodeExternalIP) > 0 {
 		table = append(table, run.Service{Name: "externalip", Needs: []string{"kubelet"}, Run: n.externalIP, Again: run.Backoff{Min: time.Second, Max: time.Minute}})

@@ -18,6 +18,7 @@ func (n *Node) volumes(ctx context.Context, ready func()) error {
 		Dir:        n.config.StorageDir(),
 		StateFile:  filepath.Join(n.paths.AgentDir(), "storage.json"),
 		Kubeconfig: n.id.KubeletConfig(),
+		Rows:       &n.told.volumes,
 		Log:        n.log,
 	}
 	if n.config.DefaultLocalStoragePath != "" {

@@ -5,6 +5,9 @@ import (
 	"github.com/skerry-io/skerry/server/manifests"
 )
 
+// told is what components tell the status of what they look after.
+type told struct{ dns, metrics, servicelb, storage run.Rows }
+
 // manifestDetails tells how far each of the user's manifests is.
 func (s *Server) manifestDetails() []run.Detail {
 	files := s.manifests.State()

@@ -18,6 +18,7 @@ func (s *Server) newMetrics() *metrics.Metrics {
 		CAFile:   s.pki.Authority("server-ca").CertFile(),
 		CertFile: s.pki.KubeletClient.CertFile(),
 		KeyFile:  s.pki.KubeletClient.KeyFile(),
+		Rows:     &s.told.metrics,
 	}
 	if s.egress != nil {
 		c.Dial = s.egress.Dial

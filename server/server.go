@@ -44,6 +44,7 @@ type Server struct {
 
 	manifests *manifests.Keeper // nil when disabled
 	metrics   *metrics.Metrics  // nil when disabled
+	told      told
 
 	assembled chan struct{} // closed by built, when every controller is
 	built     func()

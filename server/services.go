@@ -45,14 +45,14 @@ func (s *Server) Services() []run.Service {
 		{Name: "node-key", Needs: []string{"apiserver"}, Run: routes.RecordOwn},
 		{Name: "controllers", Needs: []string{"apiserver"}, Run: s.controllers},
 		{Name: "scheduler", Needs: []string{"apiserver"}, Run: s.scheduler},
-		{Name: "dns-service", Needs: []string{"apiserver"}, Run: s.dns, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
-		{Name: "metrics", Needs: []string{"apiserver"}, Run: s.sample, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "dns-service", Needs: []string{"apiserver"}, Run: s.dns, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: s.told.dns.Details},
+		{Name: "metrics", Needs: []string{"apiserver"}, Run: s.sample, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: s.told.metrics.Details},
 		{Name: "nodesettings", Needs: []string{"apiserver"}, Run: s.nodesettings, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "runtimeclasses", Needs: []string{"apiserver"}, Run: s.runtimeclasses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
-		{Name: "servicelb", Needs: []string{"apiserver"}, Run: s.servicelb, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		{Name: "servicelb", Needs: []string{"apiserver"}, Run: s.servicelb, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: s.told.servicelb.Details},
 	}
 	table = append(table, run.Service{Name: "storage", Needs: []string{"apiserver"}, Again: run.Backoff{Min: time.Second, Max: time.Minute},
-		Run: func(ctx context.Context, ready func()) error { return s.storage(ctx, volumes, ready) }})
+		Run: func(ctx context.Context, ready func()) error { return s.storage(ctx, volumes, ready) }, Details: s.told.storage.Details})
 	if s.egress != nil {
 		table = append(table, run.Service{Name: "egress", Needs: []string{"apiserver"}, Run: s.reach})
 	}

@@ -65,23 +65,23 @@ func newChain(blocks []block, cluster plugin.Plugin) (made *chain, err error) {
 	for i, b := range blocks {
 		c, err := setUp(root, i, b, cluster)
 		if err != nil {
-			return nil, errors.Join(err, run(instance.OnShutdown))
+			return nil, errors.Join(err, runAll(instance.OnShutdown))
 		}
 		configs = append(configs, c...)
 	}
 	server, err := dnsserver.NewServer("dns://skerry", configs)
 	if err == nil {
-		err = run(instance.OnStartup)
+		err = runAll(instance.OnStartup)
 	}
 	if err != nil {
-		return nil, errors.Join(err, run(instance.OnShutdown))
+		return nil, errors.Join(err, runAll(instance.OnShutdown))
 	}
 	return &chain{server: server, end: instance.OnShutdown}, nil
 }
 
-func (c *chain) close() { _ = run(c.end) } // plugins that will not stop cannot be helped
+func (c *chain) close() { _ = runAll(c.end) } // plugins that will not stop cannot be helped
 
-func run(all []func() error) error {
+func runAll(all []func() error) error {
 	var errs []error
 	for _, f := range all {
 		errs = append(errs, f())

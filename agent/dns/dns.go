@@ -10,6 +10,8 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/skerry-io/skerry/internal/run"
 )
 
 // Config is what the node's DNS needs to know.
@@ -21,6 +23,7 @@ type Config struct {
 	Own        []netip.Addr     // the Service's addresses; asking there again would go round in circles
 	Askers     []netip.Prefix   // addresses of pods
 	ResolvConf func() string    // the host's file that names DNS servers; empty when there is none
+	Rows       *run.Rows        // is told how it stands
 	Log        *slog.Logger
 
 	upstreamPort uint16 // 53 when zero; a test may not listen there
@@ -35,7 +38,14 @@ func Run(ctx context.Context, c Config, ready func()) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	names, err := openCluster(ctx, c.API, c.Domain)
+	heard := newContact()
+	watching := rest.CopyConfig(c.API)
+	watching.Wrap(heard.over)
+	names, err := openCluster(ctx, watching, c.Domain)
+	if err != nil {
+		return err
+	}
+	watcher, err := kubernetes.NewForConfig(watching)
 	if err != nil {
 		return err
 	}
@@ -46,7 +56,7 @@ func Run(ctx context.Context, c Config, ready func()) error {
 		default:
 		}
 	}
-	s := &settings{config: c, client: client, cluster: names}
+	s := &settings{config: c, client: client, cluster: names, outside: outside{rows: c.Rows}}
 	if err := s.first(); err != nil {
 		return err
 	}
@@ -58,7 +68,8 @@ func Run(ctx context.Context, c Config, ready func()) error {
 	ready()
 	var wait sync.WaitGroup
 	wait.Go(func() { names.run(ctx) })
-	wait.Go(func() { followConfigMap(ctx, client, s.take, wake) })
+	wait.Go(func() { followContact(ctx, heard, names, c.Rows) })
+	wait.Go(func() { followConfigMap(ctx, watcher, s.take, wake) })
 	wait.Go(func() { followFile(ctx, c.ResolvConf, wake, c.Log) })
 	wait.Go(func() { s.follow(ctx, changed) })
 	err = front.serve(ctx)

@@ -23,6 +23,8 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
+
+	"github.com/skerry-io/skerry/internal/run"
 )
 
 // Paths of what the node's DNS watches.
@@ -166,6 +168,7 @@ type node struct {
 	at     netip.AddrPort
 	resolv string // the host's file
 	log    *lines
+	rows   run.Rows
 }
 
 // start runs the DNS of a node with the host's file as given.
@@ -176,7 +179,7 @@ func start(t *testing.T, a *api, resolv string, change func(*Config)) *node {
 	_, _ = packets.Close(), stream.Close()
 	n.write(resolv)
 	c := Config{API: a.config(), Node: "pi", Listen: []netip.AddrPort{n.at}, Domain: "cluster.local",
-		Own: []netip.Addr{netip.MustParseAddr("10.43.0.10")}, ResolvConf: func() string { return n.resolv },
+		Own: []netip.Addr{netip.MustParseAddr("10.43.0.10")}, ResolvConf: func() string { return n.resolv }, Rows: &n.rows,
 		Log: slog.New(slog.NewTextHandler(n.log, nil))}
 	if change != nil {
 		change(&c)

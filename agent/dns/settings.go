@@ -8,8 +8,11 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/coredns/coredns/plugin"
 	core "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/skerry-io/skerry/internal/run"
 )
 
 // settings make a chain of what the users and the host say, and another one when that changes.
@@ -17,6 +20,7 @@ type settings struct {
 	config  Config
 	client  kubernetes.Interface
 	cluster *cluster
+	outside outside
 	answers answers
 
 	mu    sync.Mutex // guards what follows
@@ -70,13 +74,7 @@ func (s *settings) renew(ctx context.Context) {
 	}
 	if !maps.Equal(texts, s.tried) {
 		s.tried = texts
-		if err := s.apply(texts, s.upstreams); err != nil {
-			s.config.Log.Error("the DNS settings in ConfigMap "+customName+" have a mistake, so those before stay in use", "err", err)
-			s.tell(ctx, given, err)
-		} else {
-			s.custom = texts
-			s.config.Log.Info("the DNS settings in ConfigMap "+customName+" are in use", "keys", slices.Sorted(maps.Keys(texts)))
-		}
+		s.try(ctx, given, texts)
 	}
 	if now := s.ask(); !slices.Equal(now, s.upstreams) {
 		if err := s.apply(s.custom, now); err != nil {
@@ -87,7 +85,25 @@ func (s *settings) renew(ctx context.Context) {
 	}
 }
 
+// try puts the users' settings to work, or tells of their mistake.
+func (s *settings) try(ctx context.Context, given *core.ConfigMap, texts map[string]string) {
+	if err := s.apply(texts, s.upstreams); err != nil {
+		s.config.Rows.Set(run.Detail{Name: customName, State: "refused", Bad: true, Err: err})
+		s.config.Log.Error("the DNS settings in ConfigMap "+customName+" have a mistake, so those before stay in use", "err", err)
+		s.tell(ctx, given, err)
+		return
+	}
+	s.custom = texts
+	if len(texts) == 0 {
+		s.config.Rows.Drop(customName)
+	} else {
+		s.config.Rows.Set(run.Detail{Name: customName, State: "in use"})
+	}
+	s.config.Log.Info("the DNS settings in ConfigMap "+customName+" are in use", "keys", slices.Sorted(maps.Keys(texts)))
+}
+
 func (s *settings) sayUpstreams() {
+	s.outside.named(len(s.upstreams))
 	if len(s.upstreams) == 0 {
 		s.config.Log.Warn("this host names no DNS server, so pods can resolve names of the cluster only")
 		return
@@ -101,7 +117,7 @@ func (s *settings) apply(custom map[string]string, upstreams []netip.AddrPort) e
 	if err != nil {
 		return err
 	}
-	next, err := newChain(blocks, s.cluster.handler)
+	next, err := newChain(blocks, func(next plugin.Handler) plugin.Handler { return s.cluster.handler(s.outside.link(next)) })
 	if err != nil {
 		return err
 	}

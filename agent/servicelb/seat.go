@@ -2,6 +2,7 @@ package servicelb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+
+	"github.com/skerry-io/skerry/internal/run"
 )
 
 // Who has an address says so every pace. Who could have it listens; after silence, and the nodes before it have had their
@@ -51,6 +54,7 @@ type seat struct {
 	ip   netip.Addr
 	find func(netip.Addr) (place, error)
 	tell func(kind, reason, message string) // must not block
+	rows *run.Rows
 	log  *slog.Logger
 	rank atomic.Int32
 	soon chan struct{} // of hurry
@@ -103,6 +107,7 @@ func (s *seat) hurry() {
 
 // stand waits until nobody has the address.
 func (s *seat) stand(ctx context.Context, l line, patience time.Duration) error {
+	s.say("standing by", false, nil)
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	var since time.Time // of answers without announcements
@@ -117,6 +122,7 @@ func (s *seat) stand(ctx context.Context, l line, patience time.Duration) error 
 				return errDead
 			}
 			since = time.Time{}
+			s.say("standing by", false, nil)
 			timer.Reset(silence + s.turn())
 		case <-timer.C:
 			by, err := answered(ctx, l)
@@ -138,6 +144,7 @@ func (s *seat) stranger(by string, since time.Time) {
 		return
 	}
 	s.told = true
+	s.say("in use", true, errors.New(by+" answers for it, and does not announce it"))
 	message := fmt.Sprintf("%s does not announce %s, but answers for it: another device has the address, or Skerry is stopped there", by, s.ip)
 	s.log.Warn("an address of a Service is in use", "address", s.ip, "by", by)
 	s.tell(core.EventTypeWarning, "AddressInUse", message)
@@ -176,6 +183,7 @@ func (s *seat) hold(ctx context.Context, l line, p place) error {
 		return err
 	}
 	s.told = false
+	s.say("announced", false, nil)
 	s.log.Info("this node announces an address of a Service", "address", s.ip, "interface", p.name())
 	s.tell(core.EventTypeNormal, "AddressAnnounced", fmt.Sprintf("%s is announced on %s", s.ip, p.name()))
 	say, renew := time.NewTicker(pace), time.NewTicker(renewal)
@@ -206,6 +214,11 @@ func (s *seat) hold(ctx context.Context, l line, p place) error {
 			}
 		}
 	}
+}
+
+// say has the status tell of the address.
+func (s *seat) say(state string, bad bool, err error) {
+	s.rows.Set(run.Detail{Name: s.ip.String(), State: state, Bad: bad, Err: err})
 }
 
 // release takes the address off the interface, if it is there.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/skerry-io/skerry/internal/run"
 )
 
 // network is hosts that hear each other. Each host has one address of a Service to take, and a hardware address, its name.
@@ -91,10 +93,19 @@ func (h *fakeHost) start(t *testing.T, rank int32) {
 		tell: func(_, reason, _ string) { h.told = append(h.told, reason) }}
 	s.rank.Store(rank)
 	s.soon = make(chan struct{}, 1)
+	s.rows = &run.Rows{}
 	h.seat = s
 	ctx, cancel := context.WithCancel(t.Context())
 	h.cancel, h.ended = cancel, make(chan struct{})
 	go func() { s.keep(ctx); close(h.ended) }()
+}
+
+// stands wants the status to tell this of the address.
+func stands(t *testing.T, h *fakeHost, state string, bad bool) {
+	t.Helper()
+	if told := h.seat.rows.Details(); len(told) != 1 || told[0].State != state || told[0].Bad != bad {
+		t.Errorf("the status tells %+v of %s", told, h.mac)
+	}
 }
 
 // stop ends the seat; the address stays, as when the process ends.
@@ -266,9 +277,12 @@ func TestWhatAnotherDeviceHasIsNotTaken(t *testing.T) {
 		if !slices.Equal(a.told, []string{"AddressInUse"}) || len(b.told) > 0 {
 			t.Errorf("people were told %q and %q", a.told, b.told)
 		}
+		stands(t, a, "in use", true)
+		stands(t, b, "standing by", false)
 		printer.fail()
 		time.Sleep(5 * time.Second)
 		n.held(t, "the printer is off", "a")
+		stands(t, a, "announced", false)
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/skerry-io/skerry/internal/host"
+	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -25,6 +26,7 @@ type Config struct {
 	Kubeconfig string // may watch Services and write Events
 	Node       string // this node's name
 	Apply      func(host.Change) error
+	Rows       *run.Rows // is told who has each address, as far as this node can know
 	Log        *slog.Logger
 }
 
@@ -38,11 +40,11 @@ func Run(ctx context.Context, c Config, ready func()) error {
 	if err != nil {
 		return err
 	}
-	return run(ctx, c, client, func(ip netip.Addr) (place, error) { return find(ip, c.Apply) }, ready)
+	return begin(ctx, c, client, func(ip netip.Addr) (place, error) { return find(ip, c.Apply) }, ready)
 }
 
-// run is Run with a client, and with what finds the place of an address.
-func run(ctx context.Context, c Config, client kubernetes.Interface, find func(netip.Addr) (place, error), ready func()) error {
+// begin is Run with a client, and with what finds the place of an address.
+func begin(ctx context.Context, c Config, client kubernetes.Interface, find func(netip.Addr) (place, error), ready func()) error {
 	changed := make(chan struct{}, 1)
 	touch := func() {
 		select {
@@ -115,6 +117,7 @@ func (t *table) set(ctx context.Context, wanted map[netip.Addr]claim) {
 			t.config.Log.Warn("an address that is another node's now stays here until its time is over", "address", ip, "err", err)
 		}
 		delete(t.seats, ip)
+		t.config.Rows.Drop(ip.String())
 	}
 	for ip, c := range wanted {
 		if there := t.seats[ip]; there != nil {
@@ -125,7 +128,7 @@ func (t *table) set(ctx context.Context, wanted map[netip.Addr]claim) {
 			}
 			continue
 		}
-		s := &seat{ip: ip, find: t.find, log: t.config.Log, tell: t.teller(ctx, c), soon: make(chan struct{}, 1)}
+		s := &seat{ip: ip, find: t.find, rows: t.config.Rows, log: t.config.Log, tell: t.teller(ctx, c), soon: make(chan struct{}, 1)}
 		s.rank.Store(int32(c.rank))
 		of, cancel := context.WithCancel(ctx)
 		one := &taken{seat: s, among: c.among, cancel: cancel, ended: make(chan struct{})}
@@ -159,6 +162,7 @@ func (s *seat) keep(ctx context.Context) {
 		if time.Since(began) > most {
 			pause = least
 		}
+		s.say("trying", true, err)
 		s.log.Warn("an address of a Service is not announced by this node; it is tried again", "address", s.ip, "in", pause, "err", err)
 		select {
 		case <-ctx.Done():

@@ -49,7 +49,7 @@ func TestServicesComeAndGo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, Config{Node: "self", Log: discard()}, api, func(ip netip.Addr) (place, error) { return n.hosts[ip.String()], nil }, func() {})
+		ended <- begin(ctx, Config{Node: "self", Log: discard()}, api, func(ip netip.Addr) (place, error) { return n.hosts[ip.String()], nil }, func() {})
 	}()
 	has := func(want string) {
 		t.Helper()

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -87,17 +88,24 @@ func (h *hand) adopt(orders []wire.VolumeOrder) {
 		}
 		h.tasks[o.Folder] = t
 	}
+	for name := range before {
+		if h.tasks[name] == nil {
+			h.server.rows.Drop(name)
+		}
+	}
 }
 
 func (h *hand) attempt(ctx context.Context, name string, t *task) {
 	err := h.carry(ctx, t.order)
 	if err == nil {
 		delete(h.tasks, name)
+		h.server.rows.Drop(name)
 		return
 	}
 	if ctx.Err() != nil {
 		return
 	}
+	h.server.rows.Set(run.Detail{Name: name, State: "trying", Bad: !unheard(err), Err: err})
 	t.due = time.Now().Add(t.pause)
 	t.pause = min(2*t.pause, lastPause)
 	if text := err.Error(); text != t.told {

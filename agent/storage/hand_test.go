@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -63,9 +64,10 @@ func TestOrdersOfAServerAreCarriedOutAndWhatFailsIsTold(t *testing.T) {
 	defer web.Close()
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
+	var rows run.Rows
 	go func() {
 		defer close(done)
-		p.serve(ctx, &server{http: web.Client(), url: web.URL + wire.PathVolumes, log: p.log})
+		p.serve(ctx, &server{http: web.Client(), url: web.URL + wire.PathVolumes, rows: &rows, log: p.log})
 	}()
 	defer func() { stop(); <-done }()
 	for began := time.Now(); len(c.about(folder)) < 2 || len(c.about(large.Folder)) < 1; time.Sleep(10 * time.Millisecond) {
@@ -77,13 +79,21 @@ func TestOrdersOfAServerAreCarriedOutAndWhatFailsIsTold(t *testing.T) {
 	if mine[0].Remove || mine[0].Path != p.path() || !mine[1].Remove || there(p.path()) {
 		t.Errorf("got the reports %v", mine)
 	}
+	for _, d := range rows.Details() {
+		if d.Name != rowOrders && (d.Name != large.Folder || !d.Bad || !strings.Contains(d.Err.Error(), "holds")) {
+			t.Errorf("the status tells %+v", d)
+		}
+	}
+	if len(rows.Details()) != 2 {
+		t.Errorf("the status tells %+v", rows.Details())
+	}
 	if told := c.about(large.Folder); !strings.Contains(told[0].Trouble, "holds") {
 		t.Errorf("got the reports %v", told)
 	}
 }
 
 func TestAHandForgetsWhatIsOrderedNoMore(t *testing.T) {
-	h := newHand(nil, nil, nil)
+	h := newHand(nil, &server{}, nil)
 	h.adopt([]wire.VolumeOrder{{Folder: "a"}, {Folder: "b"}})
 	h.tasks["a"].pause = time.Minute
 	h.tasks["b"].pause = time.Minute

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -26,10 +27,14 @@ const (
 	maxAnswer = 4 << 10
 )
 
+// rowOrders is what the status calls the list of what is to be done.
+const rowOrders = "orders"
+
 // server is who gives orders, as the node's own endpoint reaches it.
 type server struct {
 	http *http.Client
 	url  string
+	rows *run.Rows
 	log  *slog.Logger
 }
 
@@ -39,11 +44,13 @@ func (s *server) follow(ctx context.Context, take func(wire.VolumeOrders)) {
 	for {
 		err := s.listen(ctx, func(list wire.VolumeOrders) {
 			pause = soon
+			s.rows.Set(run.Detail{Name: rowOrders, State: "heard"})
 			take(list)
 		})
 		if ctx.Err() != nil {
 			return
 		}
+		s.rows.Set(run.Detail{Name: rowOrders, State: "waiting", Err: fmt.Errorf("for a server: %w", err)})
 		s.log.Debug("no server gives orders about volumes; it is asked again", "err", err)
 		select {
 		case <-time.After(pause + rand.N(pause)):

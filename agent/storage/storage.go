@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -18,6 +19,7 @@ type Config struct {
 	Make       func() error // makes it; nil when it is there, and is Skerry's own
 	StateFile  string       // what has to survive the process
 	Kubeconfig string       // of the kubelet
+	Rows       *run.Rows    // is told of orders, and of volumes that there is trouble with
 	Log        *slog.Logger
 }
 
@@ -35,7 +37,7 @@ func Run(ctx context.Context, c Config, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("keep volumes in %s: %w", c.Dir, err)
 	}
-	server := &server{http: client, url: config.Host + wire.PathVolumes, log: c.Log}
+	server := &server{http: client, url: config.Host + wire.PathVolumes, rows: c.Rows, log: c.Log}
 	ready()
 	k.serve(ctx, server)
 	return nil

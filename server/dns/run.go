@@ -17,12 +17,14 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
 // Config is what the objects are made from.
 type Config struct {
 	Addresses []netip.Addr // of the Service, at most one of each family
+	Rows      *run.Rows    // is told how the objects are
 	Log       *slog.Logger
 }
 
@@ -145,10 +147,15 @@ func (k *keeper) keep(ctx context.Context, changed <-chan struct{}) {
 		}
 		again = nil
 		err := errors.Join(k.keepService(ctx), k.keepSlices(ctx))
-		if err == nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
 			pause, trouble = soon, ""
+			k.config.Rows.Set(run.Detail{Name: wire.DNSService, State: "in place"})
 			continue
 		}
+		k.config.Rows.Set(run.Detail{Name: wire.DNSService, State: "trying", Bad: true, Err: err})
 		if text := err.Error(); text != trouble {
 			trouble = text
 			k.config.Log.Warn("the objects of the cluster's DNS are not as they should be; trying on", "err", err)

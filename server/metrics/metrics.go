@@ -15,6 +15,8 @@ import (
 	"sigs.k8s.io/metrics-server/pkg/scraper/client"
 	"sigs.k8s.io/metrics-server/pkg/scraper/client/resource"
 	"sigs.k8s.io/metrics-server/pkg/storage"
+
+	"github.com/skerry-io/skerry/internal/run"
 )
 
 const (
@@ -33,6 +35,8 @@ type Config struct {
 
 	// Dial makes the connections, and knows nodes by their names; nil leaves them to the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	Rows *run.Rows // is told of nodes without figures
 }
 
 // Metrics is the metrics API, and what fills it.
@@ -52,7 +56,8 @@ func (m *Metrics) Serve(server *genericapiserver.GenericAPIServer, known informe
 		return fmt.Errorf("prepare to ask kubelets for their figures: %w", err)
 	}
 	nodes := known.Core().V1().Nodes().Lister()
-	m.sampler.scrape = scraper.NewScraper(reachable{nodes}, kubelets, kubeletPatience, nil).Scrape
+	sample := scraper.NewScraper(reachable{nodes}, telling{kubelets, m.config.Rows}, kubeletPatience, nil).Scrape
+	m.sampler.scrape = told(m.config.Rows, reachable{nodes}, sample)
 	if err := api.Install(m.sampler, running{known.Core().V1().Pods().Lister()}, nodes, server, nil); err != nil {
 		return fmt.Errorf("add metrics.k8s.io to the API server: %w", err)
 	}

@@ -2,14 +2,17 @@ package servicelb
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/skerry-io/skerry/internal/config"
+	"github.com/skerry-io/skerry/internal/run"
 )
 
 const (
@@ -24,6 +27,7 @@ type Config struct {
 	Pool      []config.AddressRange // empty: Services get the addresses of nodes
 	Reserved  []Reserved            // ports that nodes need themselves
 	NodePorts config.PortRange
+	Rows      *run.Rows // is told of each Service
 	Log       *slog.Logger
 }
 
@@ -97,8 +101,14 @@ func (b *balancer) touch() {
 // settle makes every Service as it should be, and says when to look again at the latest.
 func (b *balancer) settle(ctx context.Context, verdicts []verdict) time.Duration {
 	next, known := again, map[string]string{}
+	served := map[string]bool{}
 	for _, v := range verdicts {
-		if err := b.write(ctx, v); err != nil && ctx.Err() == nil {
+		served[key(v.service)] = v.kind != ""
+		err := b.write(ctx, v)
+		if v.kind != "" {
+			b.config.Rows.Set(v.row(err))
+		}
+		if err != nil && ctx.Err() == nil {
 			b.config.Log.Debug("a Service did not get its addresses; it is tried again", "service", key(v.service), "err", err)
 			next = soon
 			continue
@@ -118,7 +128,22 @@ func (b *balancer) settle(ctx context.Context, verdicts []verdict) time.Duration
 		b.config.Log.Warn("a Service gets no addresses", "service", key(v.service), "why", v.refusal.message)
 	}
 	b.told = known
+	b.config.Rows.Keep(func(name string) bool { return served[name] })
 	return next
+}
+
+// row is how the status tells of a Service. That one is refused is its owner's trouble, not the server's.
+func (v verdict) row(err error) run.Detail {
+	d := run.Detail{Name: key(v.service), State: "served"}
+	switch {
+	case err != nil:
+		d.State, d.Bad, d.Err = "trying", !apierrors.IsConflict(err), err // a conflict is over with the next try
+	case v.refusal != nil:
+		d.State, d.Err = "refused", errors.New(v.refusal.message)
+	case len(v.addresses) == 0:
+		d.State, d.Err = "waiting", errors.New("for a node that can serve it")
+	}
+	return d
 }
 
 // key names a Service for people: namespace/name.

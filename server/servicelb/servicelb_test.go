@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	ktesting "k8s.io/client-go/testing"
 
+	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -169,10 +170,15 @@ func TestTheMarkGoesWithTheType(t *testing.T) {
 }
 
 func TestTheSecondIsToldOnce(t *testing.T) {
-	c := start(t, limits(), node("n1", "192.0.2.1"), service("a", 80), service("b", 80))
+	config := limits()
+	config.Rows = &run.Rows{}
+	c := start(t, config, node("n1", "192.0.2.1"), service("a", 80), service("b", 80))
 	c.until("a", "192.0.2.1", "nodes")
 	c.until("b", "", "nodes")
 	event := c.events(1)[0]
+	if told := config.Rows.Details(); len(told) != 2 || told[0].State != "served" || told[1].State != "refused" || told[1].Bad || told[1].Err.Error() != event.Message {
+		t.Errorf("the status tells %+v", told)
+	}
 	if event.InvolvedObject.Name != "b" || event.Reason != "PortTaken" || !strings.Contains(event.Message, "shop/a") || event.Type != core.EventTypeWarning {
 		t.Errorf("got %v", event)
 	}

@@ -16,6 +16,15 @@ import (
 // longestName bounds what of an object's name is in an event's, whose whole name may have 253 letters.
 const longestName = 200
 
+// claimKind is what claims are in events.
+const claimKind = "PersistentVolumeClaim"
+
+// Reasons that the status tells apart.
+const (
+	reasonRefused = "ProvisioningFailed"
+	reasonStays   = "VolumeFailedDelete"
+)
+
 // notice is what an event says.
 type notice struct{ kind, reason, message string }
 
@@ -25,11 +34,13 @@ func warning(reason, format string, args ...any) notice {
 
 // tellClaim leaves an Event that `kubectl describe pvc` shows.
 func (s *Storage) tellClaim(ctx context.Context, c *core.PersistentVolumeClaim, n notice) error {
-	return s.tell(ctx, c.Namespace, core.ObjectReference{Kind: "PersistentVolumeClaim", APIVersion: "v1", Namespace: c.Namespace, Name: c.Name, UID: c.UID}, n)
+	s.rows.Set(n.row(rowOfClaim(c)))
+	return s.tell(ctx, c.Namespace, core.ObjectReference{Kind: claimKind, APIVersion: "v1", Namespace: c.Namespace, Name: c.Name, UID: c.UID}, n)
 }
 
 // tellVolume leaves an Event that `kubectl describe pv` shows.
 func (s *Storage) tellVolume(ctx context.Context, v *core.PersistentVolume, n notice) error {
+	s.rows.Set(n.row(v.Name))
 	return s.tell(ctx, meta.NamespaceDefault, core.ObjectReference{Kind: "PersistentVolume", APIVersion: "v1", Name: v.Name, UID: v.UID}, n)
 }
 

@@ -49,7 +49,7 @@ func (s *Storage) made(ctx context.Context, node string, r wire.VolumeReport) (k
 		return false, err
 	}
 	if refused != "" {
-		return false, s.tellClaim(ctx, claim, warning("ProvisioningFailed", "%s", refused))
+		return false, s.tellClaim(ctx, claim, warning(reasonRefused, "%s", refused))
 	}
 	have, err = volumes.Create(ctx, v, meta.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
@@ -127,13 +127,13 @@ func (s *Storage) trouble(ctx context.Context, node string, r wire.VolumeReport)
 		if claim == nil || err != nil {
 			return err
 		}
-		return s.tellClaim(ctx, claim, warning("ProvisioningFailed", "node %s: %s", node, clip(r.Trouble)))
+		return s.tellClaim(ctx, claim, warning(reasonRefused, "node %s: %s", node, clip(r.Trouble)))
 	}
 	v, err := s.volumes.Get(r.Volume)
 	if err != nil || !belongs(v, node, r) {
 		return nil // it is gone, or another's
 	}
-	return s.tellVolume(ctx, v, warning("VolumeFailedDelete", "node %s: %s", node, clip(r.Trouble)))
+	return s.tellVolume(ctx, v, warning(reasonStays, "node %s: %s", node, clip(r.Trouble)))
 }
 
 func clip(text string) string { return text[:min(len(text), maxTrouble)] }

@@ -22,12 +22,14 @@ func (s *Storage) settle(ctx context.Context, i item) error {
 	if i.volume != "" {
 		v, err := s.volumes.Get(i.volume)
 		if err != nil {
+			s.rows.Drop(i.row())
 			return nil // it is gone
 		}
 		return s.settleVolume(ctx, v)
 	}
 	c, err := s.claims.PersistentVolumeClaims(i.namespace).Get(i.claim)
 	if err != nil || !waits(c) {
+		s.rows.Drop(i.row())
 		return nil // it is gone, or has its volume
 	}
 	return s.settleClaim(ctx, c)
@@ -43,7 +45,7 @@ func (s *Storage) settleClaim(ctx context.Context, c *core.PersistentVolumeClaim
 		}
 	}
 	if reason != "" {
-		return s.tellClaim(ctx, c, warning("ProvisioningFailed", "%s", reason))
+		return s.tellClaim(ctx, c, warning(reasonRefused, "%s", reason))
 	}
 	name := c.Annotations[annotationSelected]
 	if name == "" {
@@ -61,6 +63,7 @@ func (s *Storage) settleClaim(ctx context.Context, c *core.PersistentVolumeClaim
 	case !present(node):
 		return s.tellClaim(ctx, c, warning("WaitForNode", "node %s, which is to have the volume, does not answer; the volume is made when it returns", name))
 	}
+	s.rows.Drop(rowOfClaim(c), rowWaiting, rowTrying)
 	return nil
 }
 
@@ -85,6 +88,7 @@ func (s *Storage) settleVolume(ctx context.Context, v *core.PersistentVolume) er
 	case !free && gone:
 		return s.orphan(ctx, v, name)
 	}
+	s.rows.Drop(v.Name, rowWaiting, rowTrying)
 	return nil
 }
 
@@ -94,8 +98,8 @@ func (s *Storage) orphan(ctx context.Context, v *core.PersistentVolume, node str
 	if err := s.tellVolume(ctx, v, e); err != nil || v.Spec.ClaimRef == nil {
 		return err
 	}
-	claim := &core.PersistentVolumeClaim{ObjectMeta: meta.ObjectMeta{Namespace: v.Spec.ClaimRef.Namespace, Name: v.Spec.ClaimRef.Name, UID: v.Spec.ClaimRef.UID}}
-	return s.tellClaim(ctx, claim, e)
+	of := v.Spec.ClaimRef
+	return s.tell(ctx, of.Namespace, core.ObjectReference{Kind: claimKind, APIVersion: "v1", Namespace: of.Namespace, Name: of.Name, UID: of.UID}, e)
 }
 
 // member looks for a Node; gone means that the cluster has none by that name, which is asked, as this server may only not

@@ -15,6 +15,8 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
+
+	"github.com/skerry-io/skerry/internal/run"
 )
 
 const (
@@ -30,6 +32,7 @@ var errStarting = errors.New("claims and volumes are not known yet")
 // Storage is the provisioner.
 type Storage struct {
 	log   *slog.Logger
+	rows  *run.Rows
 	nodes listeners
 
 	started chan struct{} // closed by start, when clients and listers are set and know everything
@@ -45,9 +48,10 @@ type Storage struct {
 // item is a claim or a volume that may need something done.
 type item struct{ namespace, claim, volume string }
 
-// New prepares a provisioner; Orders and Report wait for Run.
-func New(log *slog.Logger) *Storage {
-	s := &Storage{log: log, started: make(chan struct{}), ended: make(chan struct{})}
+// New prepares a provisioner; Orders and Report wait for Run. The rows are told of claims and volumes that something is in
+// the way of.
+func New(rows *run.Rows, log *slog.Logger) *Storage {
+	s := &Storage{rows: rows, log: log, started: make(chan struct{}), ended: make(chan struct{})}
 	s.start = sync.OnceFunc(func() { close(s.started) })
 	return s
 }
@@ -119,7 +123,11 @@ func (s *Storage) follow(claims, volumes, nodes cache.SharedIndexInformer) ([]ca
 
 func (s *Storage) seeClaim(object any) {
 	c, ok := object.(*core.PersistentVolumeClaim)
-	if !ok || !waits(c) {
+	if !ok {
+		return
+	}
+	if !waits(c) {
+		s.rows.Drop(rowOfClaim(c))
 		return
 	}
 	s.work.Add(item{namespace: c.Namespace, claim: c.Name})
@@ -167,6 +175,7 @@ func (s *Storage) toil(ctx context.Context) {
 		}
 		err := s.settle(ctx, next)
 		if err != nil && ctx.Err() == nil {
+			s.rows.Set(run.Detail{Name: next.row(), State: rowTrying, Bad: true, Err: err})
 			s.log.Warn("a volume or its claim could not be looked after; it is tried again", "claim", next.namespace+"/"+next.claim, "volume", next.volume, "err", err)
 			s.work.AddRateLimited(next)
 		} else {

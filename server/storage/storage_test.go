@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -69,7 +70,7 @@ func report() wire.VolumeReport {
 func start(t *testing.T, objects ...runtime.Object) (*Storage, kubernetes.Interface) {
 	t.Helper()
 	client := fake.NewClientset(objects...)
-	s := New(slog.New(slog.DiscardHandler))
+	s := New(&run.Rows{}, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
 	ended, ready := make(chan error, 1), make(chan struct{})
 	go func() { ended <- s.Run(ctx, client, func() { close(ready) }) }()
@@ -334,7 +335,7 @@ func TestLongNamesFit(t *testing.T) {
 
 func TestANodeThatListensDoesNotDelayTheEnd(t *testing.T) {
 	client := fake.NewClientset(class())
-	s := New(slog.New(slog.DiscardHandler))
+	s := New(nil, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
 	ended, listens := make(chan error, 2), make(chan struct{})
 	go func() { ended <- s.Run(ctx, client, func() {}) }()

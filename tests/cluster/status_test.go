@@ -24,16 +24,35 @@ type told struct {
 		WaitsFor           []string
 		Restarts           int
 	}
-	Components []struct {
-		Service, Name, State, Error string
-		OK                          bool
-	}
-	Nodes []struct {
+	Components []component
+	Nodes      []struct {
 		Name       string
 		Ready, Own bool
 	}
 	NodesError string
 	LastRun    *struct{ How, Error string }
+}
+
+// component is something that a service looks after.
+type component struct {
+	Service, Name, State, Error string
+	OK                          bool
+	Since                       time.Time
+}
+
+// bad are the components that someone has to look at.
+func (s told) bad() []component {
+	return slices.DeleteFunc(slices.Clone(s.Components), func(c component) bool { return c.OK })
+}
+
+// row is one component, empty when it is not told of.
+func (s told) row(service, name string) component {
+	for _, c := range s.Components {
+		if c.Service == service && c.Name == name {
+			return c
+		}
+	}
+	return component{}
 }
 
 // status asks, and holds the exit code against what is told.
@@ -93,7 +112,7 @@ func TestStatus(t *testing.T) {
 	t.Run("a broken manifest", func(t *testing.T) {
 		n.host.Write(manifestsDir+"/bad.yaml", []byte("a: [\n"))
 		s := n.statusUntil(t, "it is told of", func(s told) bool { return s.Condition == "unwell" })
-		if len(s.Components) != 1 || s.Components[0].Name != "bad.yaml" || s.Components[0].Error == "" {
+		if bad := s.bad(); len(bad) != 1 || bad[0].Name != "bad.yaml" || bad[0].Error == "" {
 			t.Errorf("%+v", s.Components)
 		}
 		if _, err := n.host.Run(t.Context(), "rm", manifestsDir+"/bad.yaml"); err != nil {
@@ -151,14 +170,14 @@ func TestAServiceThatFails(t *testing.T) {
 	n.host.Write(configFile, []byte("flannel-iface: nosuch0\n"))
 	n.serve()
 	s := n.statusUntil(t, "the failure is told of", func(s told) bool {
-		return s.Condition == "unwell" && s.NodesError == "" && len(s.Nodes) == 1 && len(s.Components) > 0
+		return s.Condition == "unwell" && s.NodesError == "" && len(s.Nodes) == 1 && len(s.bad()) > 0
 	})
 	for _, service := range s.Services {
 		if service.Name == "node" && !slices.Contains(service.WaitsFor, "network") {
 			t.Errorf("%+v", service)
 		}
 	}
-	if len(s.Components) != 1 || s.Components[0].Service != "network" || !strings.Contains(s.Components[0].Error, "nosuch0") {
+	if bad := s.bad(); len(bad) != 1 || bad[0].Service != "network" || !strings.Contains(bad[0].Error, "nosuch0") {
 		t.Errorf("%+v", s)
 	}
 	if s.Nodes[0].Ready || !s.Nodes[0].Own {
