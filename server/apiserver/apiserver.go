@@ -45,6 +45,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	}
 	s.dialThrough(config)
 	generic := config.KubeAPIs.ControlPlane.Generic
+	generic.SkipOpenAPIInstallation = true // see describe
 	loopback, err := loopbackCertificate(generic.SecureServing)
 	if err != nil {
 		return err
@@ -57,6 +58,11 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("build the API server: %w", err)
 	}
+	core, ok := built.GenericAPIServer.NextDelegate().(*genericapiserver.GenericAPIServer)
+	if !ok {
+		return fault.New("behind the aggregator is no API server of Kubernetes")
+	}
+	describe(core, generic)
 	if s.config.Extend != nil {
 		if err := s.config.Extend(built.GenericAPIServer, config.KubeAPIs.ControlPlane.VersionedInformers); err != nil {
 			return err
