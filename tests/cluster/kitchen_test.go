@@ -16,6 +16,7 @@ const (
 	nginx1  = "localhost/test/nginx:1"
 	nginx2  = "localhost/test/nginx:2"
 	redis   = "localhost/test/redis:1"
+	asking  = "localhost/test/resolvers:1"
 	demo    = "localhost/skerry/demo:1" // ships inside skerry
 )
 
@@ -49,6 +50,8 @@ func cook(k images.Kitchen, name string) (images.Image, error) {
 		return k.Nginx(name, "2")
 	case redis:
 		return k.Redis(name)
+	case asking:
+		return k.Resolvers(name)
 	}
 	return k.Busybox(name)
 }
