@@ -2,7 +2,6 @@ package server
 
 import (
 	"crypto/tls"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/fault"
@@ -34,7 +34,7 @@ type Server struct {
 	advertise netip.Addr
 	pki       *pki.PKI
 	tokens    *token.Store
-	serving   tls.Certificate
+	serving   atomic.Pointer[tls.Certificate]
 	log       *slog.Logger
 
 	report func() status.Report // how the whole process is
@@ -63,8 +63,8 @@ func New(c config.Server, nodeIPs []netip.Addr, report func() status.Report, log
 	if s.tokens, err = token.Open(tokens, s.pki.ServerCA.Certificate, log); err != nil {
 		return nil, err
 	}
-	if s.serving, err = tls.LoadX509KeyPair(s.pki.APIServer.CertFile(), s.pki.APIServer.KeyFile()); err != nil {
-		return nil, fmt.Errorf("load the serving certificate: %w", err)
+	if err = s.loadServing(); err != nil {
+		return nil, err
 	}
 	if mode := egress.Mode(c.EgressSelectorMode); mode != egress.Disabled {
 		if s.tunnels, err = tunnel.NewServer(s.ownNode(), log); err != nil {

@@ -33,10 +33,11 @@ func (s *Server) Services() []run.Service {
 	var ready atomic.Bool
 	volumes := s.volumes()
 	routes := s.supervisor(ready.Load, volumes)
-	port := supervisor.NewPort(listenAddress(s.config), &s.serving, routes, s.log)
+	port := supervisor.NewPort(listenAddress(s.config), s.serving.Load, routes, s.log)
 	api := apiserver.New(s.apiserver(), s.pki, port.SetAPI)
 	table := []run.Service{
 		{Name: "port", Run: port.Run},
+		{Name: "certificates", Run: s.certificates},
 		{Name: "datastore", Run: s.datastore, Grace: 5 * time.Second},
 		{Name: "apiserver", Needs: []string{"port", "datastore"}, Grace: 4 * time.Second,
 			Run: func(ctx context.Context, isReady func()) error {

@@ -62,6 +62,12 @@ func (p Pair) Save(cert *x509.Certificate, key *ecdsa.PrivateKey) error {
 	if err := WriteFile(p.KeyFile(), text, 0o600); err != nil {
 		return err
 	}
+	return p.SaveCert(cert)
+}
+
+// SaveCert replaces the certificate by another one for the same key. Who reads both files at that moment gets a pair that
+// belongs together, either way.
+func (p Pair) SaveCert(cert *x509.Certificate) error {
 	return WriteFile(p.CertFile(), EncodeCert(cert), 0o644)
 }
 

@@ -2,13 +2,11 @@ package pki
 
 import (
 	"crypto/ecdsa"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/skerry-io/skerry/internal/certs"
@@ -23,8 +21,9 @@ type Names struct {
 
 // PKI is the opened tls directory.
 type PKI struct {
-	dir   string
-	names Names
+	dir    string
+	names  Names
+	leaves []leaf
 
 	ServerCA  *certs.CA // signs what listens
 	ClientCA  *certs.CA // signs who asks
@@ -58,12 +57,9 @@ func Open(dir string, names Names, log *slog.Logger) (*PKI, error) {
 		return nil, fault.New("read the key that signs service account tokens").Because(err).
 			Fix("put %s back from a backup; without one remove it, and restart the pods that talk to the API", p.ServiceAccountKeyFile())
 	}
-	for _, leaf := range p.leaves(names) {
-		if err := p.issue(leaf, log); err != nil {
-			return nil, err
-		}
-	}
-	return p, nil
+	p.leaves = p.table(names)
+	_, err = p.Renew(log)
+	return p, err
 }
 
 // Authority is where an authority's files lie: "server-ca", "client-ca" or "request-header-ca".
@@ -124,8 +120,8 @@ type leaf struct {
 	subject certs.Subject
 }
 
-// leaves is the table of all of them.
-func (p *PKI) leaves(names Names) []leaf {
+// table is all of them.
+func (p *PKI) table(names Names) []leaf {
 	p.APIServer, p.KubeletClient = p.pair("serving-kube-apiserver"), p.pair("client-kube-apiserver")
 	p.AuthProxy, p.Admin = p.pair("client-auth-proxy"), p.pair("client-admin")
 	p.ControllerManager, p.Scheduler = p.pair("client-controller"), p.pair("client-scheduler")
@@ -141,39 +137,4 @@ func (p *PKI) leaves(names Names) []leaf {
 		{p.ControllerManager, p.ClientCA, client("system:kube-controller-manager")},
 		{p.Scheduler, p.ClientCA, client("system:kube-scheduler")},
 	}
-}
-
-// issue makes a leaf unless a good one lies there.
-func (p *PKI) issue(l leaf, log *slog.Logger) error {
-	have, _, err := l.pair.Load()
-	switch {
-	case err == nil && fits(have, l):
-		return nil
-	case err != nil && !errors.Is(err, certs.ErrNoPair):
-		log.Warn("a certificate is damaged and is issued again", "file", l.pair.CertFile(), "err", err)
-	}
-	key, err := certs.NewKey()
-	if err != nil {
-		return err
-	}
-	cert, err := l.ca.Sign(l.subject, key.Public())
-	if err != nil {
-		return fmt.Errorf("issue %s: %w", l.pair.CertFile(), err)
-	}
-	return l.pair.Save(cert, key)
-}
-
-// fits says that a certificate is what would be issued now.
-func fits(have *x509.Certificate, l leaf) bool {
-	var ips, want []netip.Addr
-	for _, ip := range have.IPAddresses {
-		addr, _ := netip.AddrFromSlice(ip)
-		ips = append(ips, addr.Unmap())
-	}
-	for _, ip := range l.subject.IPs {
-		want = append(want, ip.Unmap().WithZone("")) // what a certificate can say of it
-	}
-	return have.CheckSignatureFrom(l.ca.Certificate) == nil && !certs.Expiring(have) &&
-		have.Subject.CommonName == l.subject.Name && slices.Equal(have.Subject.Organization, l.subject.Groups) &&
-		slices.Equal(have.DNSNames, l.subject.DNS) && slices.Equal(ips, want)
 }

@@ -26,7 +26,7 @@ func (s *site) open(t *testing.T) (address string, roots *tls.Config) {
 		t.Fatal(err)
 	}
 	address = freeAddress(t)
-	stop := start(t, NewPort(address, &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}, s, slog.New(slog.DiscardHandler)))
+	stop := start(t, NewPort(address, func() *tls.Certificate { return &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key} }, s, slog.New(slog.DiscardHandler)))
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
 			t.Error(err)

@@ -33,7 +33,7 @@ const (
 // Port is the server's one listener.
 type Port struct {
 	address string
-	serving *tls.Certificate
+	serving func() *tls.Certificate
 	own     http.Handler
 	log     *slog.Logger
 
@@ -45,8 +45,9 @@ type Port struct {
 	setOnce sync.Once
 }
 
-// NewPort prepares the listener on address. serving is its certificate, own answers the routes under wire.PathPrefix.
-func NewPort(address string, serving *tls.Certificate, own http.Handler, log *slog.Logger) *Port {
+// NewPort prepares the listener on address. serving gives its certificate, for each connection; own answers the routes
+// under wire.PathPrefix.
+func NewPort(address string, serving func() *tls.Certificate, own http.Handler, log *slog.Logger) *Port {
 	return &Port{address: address, serving: serving, own: own, log: log,
 		named: map[string]*tls.Certificate{}, apiSet: make(chan struct{})}
 }
@@ -109,7 +110,7 @@ func (p *Port) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	if named := p.named[hello.ServerName]; named != nil {
 		return named, nil
 	}
-	return p.serving, nil
+	return p.serving(), nil
 }
 
 // ServeHTTP sends our routes to our handler, and all else to the API server once there is one.

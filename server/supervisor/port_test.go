@@ -108,7 +108,7 @@ func TestOnePortForBothAPIsAndBothNames(t *testing.T) {
 	serving, roots := newServing(t, "node")
 	loopback, loopbackRoots := newServing(t, "loopback")
 	address := freeAddress(t)
-	p := NewPort(address, serving, says("ours"), slog.New(slog.DiscardHandler))
+	p := NewPort(address, always(serving), says("ours"), slog.New(slog.DiscardHandler))
 	stop := start(t, p)
 	if got := get(t, client(t, roots, ""), "https://"+address+wire.PathPing); got != "HTTP/2.0 ours" {
 		t.Errorf("before there is an API server: got %q", got)
@@ -132,7 +132,7 @@ func TestOnePortForBothAPIsAndBothNames(t *testing.T) {
 func TestAWatchDoesNotDelayTheEnd(t *testing.T) {
 	serving, roots := newServing(t, "node")
 	address := freeAddress(t)
-	p := NewPort(address, serving, says("ours"), slog.New(slog.DiscardHandler))
+	p := NewPort(address, always(serving), says("ours"), slog.New(slog.DiscardHandler))
 	p.SetAPI(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
@@ -164,7 +164,7 @@ func TestAnAddressThatCannotBeHad(t *testing.T) {
 		"a stranger's address": {"192.0.2.1:6443", "bind-address"},
 	} {
 		serving, _ := newServing(t, "node")
-		err := NewPort(c.address, serving, says(""), slog.New(slog.DiscardHandler)).Run(t.Context(), func() { t.Error("called ready") })
+		err := NewPort(c.address, always(serving), says(""), slog.New(slog.DiscardHandler)).Run(t.Context(), func() { t.Error("called ready") })
 		var told *fault.Fault
 		if !errors.As(err, &told) || !strings.Contains(err.Error(), c.address) || !strings.Contains(told.Cure(), c.cure) {
 			t.Errorf("%s: got %v", name, err)
@@ -215,4 +215,9 @@ func TestRequestsWaitForTheAPIServer(t *testing.T) {
 			t.Errorf("a client that went away was held for %s", took)
 		}
 	})
+}
+
+// always gives one certificate.
+func always(cert *tls.Certificate) func() *tls.Certificate {
+	return func() *tls.Certificate { return cert }
 }
