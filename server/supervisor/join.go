@@ -129,18 +129,21 @@ func (s *Supervisor) grant(w http.ResponseWriter, ask request, event string) err
 }
 
 // allowed are the addresses that a node's certificate may be good for: a node that could serve at the API server's could
-// pass for it.
+// pass for it. Behind another router a node can have such an address all the same; through its tunnel it is called by its
+// name, which the certificate has.
 func (s *Supervisor) allowed(ask request) []netip.Addr {
 	if ask.Name == s.Own {
 		return ask.Addresses
 	}
 	return slices.DeleteFunc(slices.Clone(ask.Addresses), func(ip netip.Addr) bool {
-		if s.PKI.ServesAt(ip) {
+		if !s.PKI.ServesAt(ip) {
+			return false
+		}
+		if s.Connect == nil {
 			s.Log.Warn("a node has an address of the API server, and gets no certificate for it: logs and exec will not reach it there",
 				"node", ask.Name, "address", ip, "cure", "set node-ip on that node to an address of its own")
-			return true
 		}
-		return false
+		return true
 	})
 }
 

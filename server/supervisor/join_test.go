@@ -161,6 +161,7 @@ func TestTheOwnNodesKeyIsRecordedWhenTheAPIServerAnswers(t *testing.T) {
 
 func TestANodeCannotServeAsTheAPIServer(t *testing.T) {
 	s := newSite(t)
+	s.Connect = nil // no tunnels: what such a node cannot do is told
 	body := joinBody(t, newKey(t), func(j *wire.Join) {
 		j.Addresses = []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.9"), netip.MustParseAddr("127.0.0.1")}
 	})
@@ -179,6 +180,14 @@ func TestANodeCannotServeAsTheAPIServer(t *testing.T) {
 	}
 	if !strings.Contains(s.log.String(), "node-ip") {
 		t.Errorf("nobody is told: %s", &s.log)
+	}
+}
+
+func TestThroughATunnelANodeMayHaveAnAddressOfTheServer(t *testing.T) {
+	s := newSite(t)
+	body := joinBody(t, newKey(t), func(j *wire.Join) { j.Addresses = []netip.Addr{netip.MustParseAddr("10.0.0.1")} })
+	if answer := s.joinWith(s.secret(), elsewhere, body); answer.Code != http.StatusOK || strings.Contains(s.log.String(), "node-ip") {
+		t.Errorf("%d, and the log says %s", answer.Code, &s.log)
 	}
 }
 

@@ -48,23 +48,6 @@ func TestSeveralNodes(t *testing.T) {
 	t.Run("an agent gets another hostname", func(t *testing.T) { anotherName(t, c, c.agents[1]) })
 }
 
-// TestTwoHomes: two agents behind different routers have the same address, and the server tells them apart.
-func TestTwoHomes(t *testing.T) {
-	c := newCluster(t, "", []string{busybox})
-	homes := []*agent{c.newAgent(t, "home-a", nil, testhost.BehindNAT()), c.newAgent(t, "home-b", nil, testhost.BehindNAT())}
-	c.start(t)
-	for _, home := range homes {
-		c.create(t, webOn(home.name, "web-"+home.name, "web"))
-	}
-	for _, home := range homes {
-		c.podReady(t, "web-"+home.name)
-		if out := c.exec(t, "web-"+home.name, "cat", "/tmp/index.html"); out != "web-"+home.name {
-			t.Errorf("exec on %s leads to %s", home.name, out)
-		}
-		statistics(t, c, home.name)
-	}
-}
-
 // near are the nodes whose pods reach each other.
 func (c *cluster) near() []string {
 	var all []string
