@@ -144,20 +144,20 @@ func (l *Lab) Dial(ctx context.Context, network, address string) (net.Conn, erro
 // must be an IP address.
 func (h *Host) Listen(address string) net.Listener {
 	h.lab.t.Helper()
-	return inside(h, func() (net.Listener, error) { return net.Listen("tcp", address) })
+	return inside(h, h.power.net, func() (net.Listener, error) { return net.Listen("tcp", address) })
 }
 
 // ListenPacket is Listen for UDP.
 func (h *Host) ListenPacket(address string) net.PacketConn {
 	h.lab.t.Helper()
-	return inside(h, func() (net.PacketConn, error) { return net.ListenPacket("udp", address) })
+	return inside(h, h.power.net, func() (net.PacketConn, error) { return net.ListenPacket("udp", address) })
 }
 
-// inside opens a socket in the host.
-func inside[T any](h *Host, open func() (T, error)) (socket T) {
+// inside opens a socket in a network namespace of the host.
+func inside[T any](h *Host, space namespaces, open func() (T, error)) (socket T) {
 	h.lab.t.Helper()
 	h.lab.must(onOwnThread(func() error {
-		if err := h.power.net.enter(); err != nil {
+		if err := space.enter(); err != nil {
 			return err
 		}
 		var err error
