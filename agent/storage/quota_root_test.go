@@ -28,7 +28,7 @@ func (p *place) disk(t *testing.T, options string, format ...string) {
 			t.Skipf("needs the program %s", args[0])
 		}
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Skipf("%v: %v %s", args, err, out)
+			t.Skipf("%v: %v %s; a kernel without CONFIG_QFMT_V2 (ext4) or CONFIG_XFS_QUOTA (xfs) cannot do it", args, err, out)
 		}
 	}
 	t.Cleanup(func() {

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,6 +33,8 @@ func TestServiceLoadBalancer(t *testing.T) {
 	t.Run("the client's address is kept", func(t *testing.T) { localOnly(t, c, client) })
 	t.Run("one port for two", func(t *testing.T) { portClash(t, c, client) })
 	t.Run("ports that nodes need", func(t *testing.T) { portRefused(t, c) })
+	t.Run("a class of someone else", func(t *testing.T) { otherClass(t, c) })
+	t.Run("only the nodes of a pool", func(t *testing.T) { pooled(t, c, client) })
 	t.Run("an address of its own", func(t *testing.T) { byPool(t, c, client) })
 	t.Run("switched off", func(t *testing.T) {
 		c.again(t, "disable: [servicelb]\n")
@@ -148,6 +151,9 @@ func portClash(t *testing.T, c *cluster, client *testhost.Host) {
 		return nil
 	})
 	c.balanced(t, "second", "")
+	if row := c.status(t).row("servicelb", "default/second"); row.State != "refused" || !row.OK || !strings.Contains(row.Error, "default/web") {
+		t.Errorf("the status tells %+v", row)
+	}
 	if _, err := who(client, c.addressOf("left"), 80, 5*time.Second); err != nil {
 		t.Error(err)
 	}
@@ -165,6 +171,47 @@ func portRefused(t *testing.T, c *cluster) {
 	c.balanced(t, "greedy", "")
 	c.allReady(t)
 	c.kubectl(t, "delete", "service", "greedy")
+}
+
+// otherClass: a Service that names its load balancer is left to that one, with what it has from there.
+func otherClass(t *testing.T, c *cluster) {
+	c.balance(t, "foreign", 82, "loadBalancerClass: example.com/other")
+	c.kubectl(t, "patch", "service", "foreign", "--subresource=status", "--type=merge", "-p", `{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.77"}]}}}`)
+	c.balance(t, "mine", 83, "")
+	c.eventually(t, "a later Service has addresses", func() error {
+		s, err := c.api.CoreV1().Services(inDefault).Get(t.Context(), "mine", metav1.GetOptions{})
+		if err == nil && len(s.Status.LoadBalancer.Ingress) == 0 {
+			err = errors.New("it has none")
+		}
+		return err
+	})
+	c.balanced(t, "foreign", "192.0.2.77")
+	s, err := c.api.CoreV1().Services(inDefault).Get(t.Context(), "foreign", metav1.GetOptions{})
+	if err != nil || s.Labels["skerry.io/servicelb"] != "" || c.events(t, "foreign") != "" {
+		t.Errorf("it bears %v, %v, and was told %q", s.Labels, err, c.events(t, "foreign"))
+	}
+	c.kubectl(t, "delete", "service", "foreign", "mine")
+}
+
+// pooled: a Service with a pool's label has the addresses of the nodes with the same label, in the words of k3s too.
+func pooled(t *testing.T, c *cluster, client *testhost.Host) {
+	c.kubectl(t, "label", "node", "left", "skerry.io/lbpool=edge")
+	c.kubectl(t, "label", "node", "right", "svccontroller.k3s.cattle.io/lbpool=edge")
+	c.balance(t, "edge", 84, "")
+	c.kubectl(t, "label", "service", "edge", "skerry.io/lbpool=edge")
+	both := []string{c.addressOf("left"), c.addressOf("right")}
+	slices.Sort(both)
+	c.balanced(t, "edge", strings.Join(both, " "))
+	for _, address := range both {
+		c.eventually(t, address+" answers", func() error {
+			_, err := who(client, address, 84, time.Second)
+			return err
+		})
+	}
+	c.kubectl(t, "label", "node", "right", "svccontroller.k3s.cattle.io/lbpool-")
+	c.balanced(t, "edge", c.addressOf("left"))
+	c.kubectl(t, "delete", "service", "edge")
+	c.kubectl(t, "label", "node", "left", "skerry.io/lbpool-")
 }
 
 // whoHas are the hosts that have the pool's address.
@@ -220,6 +267,13 @@ func byPool(t *testing.T, c *cluster, client *testhost.Host) {
 	})
 	c.kubectl(t, "delete", "service", "third")
 	first := c.whoHas(t)[0]
+	for _, a := range c.agents {
+		state := "standing by"
+		if a.name == first {
+			state = "announced"
+		}
+		a.statusUntil(t, a.name+" says that the address is "+state, func(s told) bool { return s.row("announcer", poolAddress).State == state })
+	}
 
 	c.proc.Kill() // the pod on its host lives on
 	gap := outage(t, client, c.hostOf(first).PowerCut)

@@ -27,9 +27,19 @@ func TestStorage(t *testing.T) {
 	c.podReady(t, "diary-0")
 
 	t.Run("a pod of any user writes, and its successor reads", func(t *testing.T) { dataStays(t, c, left) })
-	t.Run("what cannot be is said at the claim", func(t *testing.T) {
-		c.saidOf(t, "shared", "ReadWriteMany is not possible")
-		c.saidOf(t, "huge", "holds")
+	t.Run("a StatefulSet that is deleted and made again", func(t *testing.T) { recreated(t, c) })
+	t.Run("what cannot be is said at the claim and in the status", func(t *testing.T) {
+		for claim, words := range map[string]string{"shared": "ReadWriteMany is not possible", "huge": "holds"} {
+			c.saidOf(t, claim, words)
+			if row := c.status(t).row("storage", "default/"+claim); row.State != "refused" || !row.OK || !strings.Contains(row.Error, words) {
+				t.Errorf("the status tells %+v of the claim %s", row, claim)
+			}
+		}
+		c.kubectl(t, "delete", "pod", "huge", "shared", "--now")
+		c.kubectl(t, "delete", "pvc", "huge", "shared")
+		c.statusUntil(t, "it is forgotten with the claims", func(s told) bool {
+			return s.row("storage", "default/huge").Name == "" && s.row("storage", "default/shared").Name == ""
+		})
 	})
 	t.Run("Retain", func(t *testing.T) { retained(t, c) })
 	t.Run("Delete, while the node is away", func(t *testing.T) { deletedAway(t, c, left) })
@@ -67,6 +77,35 @@ func dataStays(t *testing.T, c *cluster, left *agent) {
 		return nil
 	})
 	if out := c.exec(t, "diary-0", "cat", "/data/page"); out != "dear" {
+		t.Errorf("the page says %q", out)
+	}
+}
+
+// recreated: its pod comes back to the node that has the data, though nothing but the volume says so, and waits while that
+// takes none.
+func recreated(t *testing.T, c *cluster) {
+	volume := c.volumeOf(t, "data-diary-0")
+	c.kubectl(t, "delete", "statefulset", "diary")
+	c.kubectl(t, "wait", "--for=delete", "pod/diary-0", "--timeout=1m")
+	c.kubectl(t, "cordon", "left")
+	text, err := os.ReadFile("testdata/storage.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	anywhere := strings.ReplaceAll(string(text), "nodeSelector: {kubernetes.io/hostname: left}", "nodeSelector: {}")
+	anywhere = strings.ReplaceAll(anywhere, "tolerations: [{operator: Exists}]", "tolerations: []")
+	c.applyText(t, anywhere)
+	c.eventually(t, "the pod waits for its node", func() error {
+		if said := c.events(t, "diary-0"); !strings.Contains(said, "FailedScheduling") {
+			return fmt.Errorf("said is %s", said)
+		}
+		return nil
+	})
+	c.kubectl(t, "uncordon", "left")
+	if pod := c.podReady(t, "diary-0"); pod.Spec.NodeName != "left" {
+		t.Errorf("it is on %s", pod.Spec.NodeName)
+	}
+	if out := c.exec(t, "diary-0", "cat", "/data/page"); out != "dear" || c.volumeOf(t, "data-diary-0") != volume {
 		t.Errorf("the page says %q", out)
 	}
 }
