@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/skerry-io/skerry/datastore"
-	"github.com/skerry-io/skerry/datastore/sqlite"
+	"github.com/skerry-io/skerry/datastore/local"
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
@@ -27,7 +28,7 @@ const most = 10 * time.Second
 func serve(t *testing.T, dir string) (client *clientv3.Client, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	store, letGo, err := sqlite.Open(ctx, dir)
+	store, letGo, err := local.Open(ctx, local.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -318,7 +319,7 @@ func TestASocketThatCannotBeHad(t *testing.T) {
 		"there is no directory":  {filepath.Join(dir, "none", "sock"), "listen for the API server", ""},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), most)
-		store, letGo, err := sqlite.Open(ctx, filepath.Join(dir, "db"))
+		store, letGo, err := local.Open(ctx, local.Config{Dir: filepath.Join(dir, "db"), Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,12 +15,13 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/skerry-io/skerry/datastore"
-	"github.com/skerry-io/skerry/datastore/sqlite"
+	"github.com/skerry-io/skerry/datastore/kinesql"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/apiserver"
 	"github.com/skerry-io/skerry/server/controllers"
 	"github.com/skerry-io/skerry/server/manifests"
+	"github.com/skerry-io/skerry/server/metrics"
 	"github.com/skerry-io/skerry/server/nodesettings"
 	"github.com/skerry-io/skerry/server/runtimeclasses"
 	"github.com/skerry-io/skerry/server/scheduler"
@@ -60,6 +61,10 @@ func (s *Server) Services() []run.Service {
 	if s.manifests != nil {
 		table = append(table, run.Service{Name: "manifests", Needs: []string{"apiserver"}, Run: s.apply, Again: run.Backoff{Min: time.Second, Max: time.Minute},
 			Details: s.manifestDetails})
+	}
+	if !s.without("helm") {
+		table = append(table, run.Service{Name: "helm", Needs: []string{"apiserver"}, Run: s.helm, Again: run.Backoff{Min: time.Second, Max: time.Minute},
+			Grace: 5 * time.Second, Details: s.told.helm.Details})
 	}
 	return table
 }
@@ -144,7 +149,7 @@ func (s *Server) adminConfig() *rest.Config {
 func (s *Server) socket() string { return filepath.Join(s.paths.ServerDir(), "datastore.sock") }
 
 func (s *Server) datastore(ctx context.Context, ready func()) error {
-	store, wait, err := sqlite.Open(ctx, s.paths.DBDir())
+	store, wait, err := kinesql.Open(ctx, s.paths.DBDir())
 	if err != nil {
 		return err
 	}
@@ -172,7 +177,7 @@ func (s *Server) apiserver() apiserver.Config {
 		c.Dial, c.DialPods = s.egress.Dial, s.egress.CoversPods()
 	}
 	if s.metrics != nil {
-		c.Extend = s.metrics.Serve
+		c.Extend, c.ExtendKinds = s.metrics.Serve, metrics.Kinds()
 	}
 	return c
 }

@@ -1,8 +1,8 @@
-// Package sqlite keeps the cluster's state in one SQLite file.
+// Package sqlite keeps records in one SQLite file, by their revisions.
 //
-// Owns: the file state.db in the directory it is given, its settings, and the check that it is a database that works.
-// Does not know: etcd's protocol, Kubernetes.
-// Promises: an answered write has been synced to disk (synchronous=FULL); nothing is rewritten at start (no VACUUM).
-// The engine is kine's generic one over the pure-Go driver modernc.org/sqlite; see docs/adr for what replaces it.
-// Start reading at Open.
+// Owns: the file's layout, its settings, the form of a record and its checksum, the write-ahead log's size.
+// Does not know: which records belong together, etcd's protocol, other files.
+// Promises: a batch is written whole or not at all, and has been synced when Commit returns (synchronous=FULL); a record
+// that is read is what was written, or an error says that it is damaged; nothing is rewritten at start.
+// Start reading at Open, then DB.Commit.
 package sqlite

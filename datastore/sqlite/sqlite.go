@@ -1,158 +1,166 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
-	"io"
-	"os"
-	"path/filepath"
+	"fmt"
+	"net/url"
 	"strings"
-	"sync"
-	"time"
 
-	"github.com/k3s-io/kine/pkg/drivers"
-	"github.com/k3s-io/kine/pkg/drivers/generic"
-	kine "github.com/k3s-io/kine/pkg/drivers/sqlite"
-	"github.com/k3s-io/kine/pkg/logstructured/sqllog"
-	"github.com/k3s-io/kine/pkg/server"
 	_ "modernc.org/sqlite" // registers itself with database/sql
 
-	"github.com/skerry-io/skerry/datastore"
-	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/datastore/durable"
 )
 
-// file is the database's name in its directory.
-const file = "state.db"
+const (
+	// application and layout stand in the file's header: whose it is, and how it is laid out.
+	application = 0x736b7279
+	layout      = 1
+	// readers is how many goroutines read at the same time.
+	readers = 2
+	// inOne is how many records one statement reads.
+	inOne = 32
+	// walPages is how far the write-ahead log may grow before it is brought into the database; walBackstop is when SQLite
+	// does it on its own.
+	walPages, walBackstop = 1000, 4000
+	// walFile is what the log's file is cut to when it was longer for a while, in bytes.
+	walFile = 8 << 20
+)
 
-// settings of the connection, in the terms of kine's driver. FULL makes an answered write survive a power cut; the
-// start-up VACUUM would rewrite the whole file at every boot.
-const settings = "_journal_mode=WAL&_busy_timeout=30000&_synchronous=FULL&_txlock=immediate&_kine_disable_startup_vacuum=true"
-
-// Open opens or creates the database in dir. The returned function closes it and waits until the engine has let go of
-// the file; call it once nothing uses the store any more.
-func Open(ctx context.Context, dir string) (datastore.Store, func(), error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, nil, fault.New("create the database directory").Because(err).Fix("make %s a directory on a disk that can be written", dir)
-	}
-	path := filepath.Join(dir, file)
-	if err := check(path); err != nil {
-		return nil, nil, err
-	}
-	if err := prepare(ctx, path); err != nil {
-		return nil, nil, unusable(path, err)
-	}
-	// The engine closes its file when its context ends, which must not be while requests are still being answered.
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	unhook := context.AfterFunc(ctx, end)
-	var running sync.WaitGroup
-	letGo := func() {
-		end()
-		running.Wait()
-	}
-	store, err := engine(life, &running, path)
-	if err == nil && !unhook() {
-		err = ctx.Err()
-	}
-	if err != nil {
-		letGo()
-		return nil, nil, unusable(path, err)
-	}
-	return store, letGo, nil
+// Options are what a database can be told.
+type Options struct {
+	// Beside is a file that keeps a copy of Batch.Limit, for the day on which the database is lost; "" for none.
+	Beside string
+	// Failpoint, if set, is told the names of places where a test can end the process.
+	Failpoint func(name string)
 }
 
-// store is kine's engine, and what it does not tell of its database.
-type store struct {
-	server.Backend
-	rows *generic.Generic
+// DB is an engine.Disk in one file.
+type DB struct {
+	options Options
+	path    string
+	writing *sql.DB
+	reading *sql.DB
+	conn    *sql.Conn // the one that writes
+	insert  *sql.Stmt
+	remove  *sql.Stmt
+	state   *sql.Stmt
+	one     *sql.Stmt
+	many    *sql.Stmt
+	pages   int    // about what the write-ahead log has grown since it was brought in
+	scratch []byte // the writer's
 }
 
-// After gives the changes of a range that are newer than a revision.
-func (s *store) After(ctx context.Context, key, end string, revision int64) (events []*server.Event, compacted int64, err error) {
-	rows, err := s.rows.After(ctx, key, end, revision, 0)
-	if err != nil {
-		return nil, 0, err
+// Open opens a database, or makes one.
+func Open(ctx context.Context, path string, options Options) (*DB, error) {
+	if options.Failpoint == nil {
+		options.Failpoint = func(string) {}
 	}
-	_, compacted, events, err = sqllog.RowsToEvents(rows, true, true)
-	if err == nil && len(events) == 0 { // then no row told the compacted revision
-		compacted, err = s.rows.GetCompactRevision(ctx)
+	db := &DB{options: options, path: path}
+	if err := db.open(context.WithoutCancel(ctx)); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
-	if err == nil && revision > 0 && revision < compacted {
-		err = server.ErrCompacted
-	}
-	if err != nil {
-		return nil, compacted, err
-	}
-	return events, 0, nil
+	return db, nil
 }
 
-// engine is kine's, with the database it works on.
-func engine(ctx context.Context, running *sync.WaitGroup, path string) (*store, error) {
-	backend, rows, err := kine.NewVariant(ctx, running, "sqlite3", &drivers.Config{
-		DataSourceName: escape(path) + "?" + settings,
-		// One connection writes at a time anyway; a few more let reads go on beside it.
-		ConnectionPoolConfig: generic.ConnectionPoolConfig{MaxIdle: 2, MaxOpen: 4},
-		CompactInterval:      5 * time.Minute,
-		CompactTimeout:       5 * time.Second,
-		CompactMinRetain:     1000,
-		CompactBatchSize:     1000,
-		PollBatchSize:        500,
-	})
-	return &store{Backend: backend, rows: rows}, err
-}
-
-// escape makes a path part of a URI, where these letters would mean something.
-func escape(path string) string {
-	return strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(path)
-}
-
-func unusable(path string, err error) error {
-	return fault.New("open the database %s", path).Because(err).
-		Fix("check that the disk is not full or read-only; a damaged file can be moved aside, which starts an empty cluster")
-}
-
-// prepare opens the file as the engine will, and says at once what is wrong: kine tries for five minutes before it
-// says that it cannot.
-func prepare(ctx context.Context, path string) (err error) {
-	db, err := sql.Open("sqlite", "file:"+escape(path)+"?_pragma=busy_timeout(5000)")
-	if err != nil {
+func (db *DB) open(ctx context.Context) (err error) {
+	common := fmt.Sprintf("busy_timeout(10000),synchronous(2),wal_autocheckpoint(%d),journal_size_limit(%d),temp_store(2)", walBackstop, walFile)
+	if db.writing, err = connect(db.path, "auto_vacuum(2),journal_mode(WAL),"+common+",cache_size(-1024)", 1); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	for _, statement := range []string{"PRAGMA journal_mode=WAL", oldTable, "BEGIN IMMEDIATE; ROLLBACK"} {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
+	if db.conn, err = db.writing.Conn(ctx); err != nil {
+		return err
+	}
+	if err := db.prepare(ctx); err != nil {
+		return err
+	}
+	if db.reading, err = connect(db.path, common+",query_only(1),cache_size(-256)", readers); err != nil {
+		return err
+	}
+	for to, text := range map[**sql.Stmt]string{
+		&db.one:  "SELECT revision, record FROM log WHERE revision = ?",
+		&db.many: "SELECT revision, record FROM log WHERE revision IN (?" + strings.Repeat(",?", inOne-1) + ") ORDER BY revision",
+	} {
+		if *to, err = db.reading.PrepareContext(ctx, text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// oldTable stands for the table of kine's ancestors: it has one row, and nothing to take over. Without it kine asks how
-// many rows its new table has and never reads the answer, so that one connection reads for ever and the WAL can neither
-// be checkpointed nor end.
-const oldTable = "CREATE VIEW IF NOT EXISTS key_value AS SELECT NULL AS id, NULL AS name, NULL AS value, NULL AS ttl"
-
-// check refuses a file that is not a database, before SQLite would write beside it.
-func check(path string) error {
-	magic := []byte("SQLite format 3\x00")
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
+// connect makes a pool of connections with these pragmas.
+func connect(path, pragmas string, most int) (*sql.DB, error) {
+	query := url.Values{"_pragma": strings.Split(pragmas, ",")}
+	escaped := strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(path)
+	pool, err := sql.Open("sqlite", "file:"+escaped+"?"+query.Encode())
 	if err != nil {
-		return unusable(path, err)
+		return nil, err
 	}
-	defer f.Close()
-	head := make([]byte, len(magic))
-	switch n, err := io.ReadFull(f, head); {
-	case n == 0 && errors.Is(err, io.EOF):
-		return nil // created, but the power went before the first page was written
-	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
-		return unusable(path, err)
-	case !bytes.Equal(head, magic):
-		return fault.New("%s is not a SQLite database", path).
-			Fix("move it aside to start an empty cluster, or put the right file back")
+	pool.SetMaxOpenConns(most)
+	pool.SetMaxIdleConns(most)
+	return pool, nil
+}
+
+// prepare makes the tables of a new file, and checks that an old one is ours.
+func (db *DB) prepare(ctx context.Context) (err error) {
+	var app, version, tables int
+	for pragma, to := range map[string]*int{"PRAGMA application_id": &app, "PRAGMA user_version": &version, "SELECT count(*) FROM sqlite_schema": &tables} {
+		if err := db.conn.QueryRowContext(ctx, pragma).Scan(to); err != nil {
+			return err
+		}
+	}
+	switch {
+	case tables == 0 && version == 0:
+		if err := db.create(ctx); err != nil {
+			return err
+		}
+	case app != application:
+		return fmt.Errorf("%w: %s is a database of something else", ErrDamaged, db.path)
+	case version != layout:
+		return fmt.Errorf("%s has the layout %d, and this release knows %d", db.path, version, layout)
+	}
+	for to, text := range map[**sql.Stmt]string{
+		&db.insert: "INSERT INTO log(revision, record) VALUES(?, ?)",
+		&db.remove: "DELETE FROM log WHERE revision = ?",
+		&db.state:  "INSERT INTO state(name, value) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = max(value, excluded.value)",
+	} {
+		if *to, err = db.conn.PrepareContext(ctx, text); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (db *DB) create(ctx context.Context) error {
+	_, err := db.conn.ExecContext(ctx, fmt.Sprintf(`BEGIN IMMEDIATE;
+		CREATE TABLE log (revision INTEGER PRIMARY KEY, record BLOB NOT NULL);
+		CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+		PRAGMA application_id = %d;
+		PRAGMA user_version = %d;
+		COMMIT;`, application, layout))
+	if err != nil {
+		return err
+	}
+	return durable.SyncDir(dirOf(db.path))
+}
+
+// Close lets go of the file. What was committed and only stands in the write-ahead log is brought into it.
+func (db *DB) Close() error {
+	var errs []error
+	for _, s := range []*sql.Stmt{db.insert, db.remove, db.state, db.one, db.many} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	if db.reading != nil {
+		errs = append(errs, db.reading.Close())
+	}
+	if db.conn != nil {
+		errs = append(errs, db.conn.Close())
+	}
+	if db.writing != nil {
+		errs = append(errs, db.writing.Close())
+	}
+	return errors.Join(errs...)
 }

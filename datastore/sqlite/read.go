@@ -1,0 +1,149 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/skerry-io/skerry/datastore/engine"
+)
+
+func dirOf(path string) string { return filepath.Dir(path) }
+
+// Load gives all records, each checked.
+func (db *DB) Load(ctx context.Context, each func(engine.Record) error) (engine.State, error) {
+	state, err := db.loadState(ctx)
+	if err != nil {
+		return state, err
+	}
+	rows, err := db.reading.QueryContext(ctx, "SELECT revision, record FROM log ORDER BY revision")
+	if err != nil {
+		return state, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var revision int64
+		var data sql.RawBytes
+		if err := rows.Scan(&revision, &data); err != nil {
+			return state, err
+		}
+		r, err := decode(revision, data)
+		if err == nil {
+			err = each(r)
+		}
+		if err != nil {
+			return state, err
+		}
+	}
+	return state, rows.Err()
+}
+
+func (db *DB) loadState(ctx context.Context) (state engine.State, err error) {
+	rows, err := db.reading.QueryContext(ctx, "SELECT name, value FROM state")
+	if err != nil {
+		return state, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var value int64
+		if err := rows.Scan(&name, &value); err != nil {
+			return state, err
+		}
+		switch name {
+		case "revision":
+			state.Revision = value
+		case "compacted":
+			state.Compacted = value
+		case "limit":
+			state.Limit = value
+		}
+	}
+	return state, rows.Err()
+}
+
+// Values reads the records of some revisions; one that is not there is damage.
+func (db *DB) Values(ctx context.Context, revisions []int64) ([][]byte, error) {
+	ctx = context.WithoutCancel(ctx) // a query that can be cancelled costs a goroutine, and this is short
+	values := make([][]byte, len(revisions))
+	if len(revisions) == 1 {
+		var revision int64
+		var data []byte
+		err := db.one.QueryRowContext(ctx, revisions[0]).Scan(&revision, &data)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, missing(revisions[0])
+		}
+		if err != nil {
+			return nil, err
+		}
+		r, err := decode(revision, data)
+		values[0] = r.Value
+		return values, err
+	}
+	order := make([]int, len(revisions))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(revisions[a], revisions[b]) })
+	for len(order) > 0 {
+		n := min(inOne, len(order))
+		if err := db.some(ctx, revisions, order[:n], values); err != nil {
+			return nil, err
+		}
+		order = order[n:]
+	}
+	return values, nil
+}
+
+// some reads what one statement can; order has the places of the revisions, the lowest first.
+func (db *DB) some(ctx context.Context, revisions []int64, order []int, values [][]byte) error {
+	args := make([]any, inOne)
+	for i := range args {
+		args[i] = revisions[order[min(i, len(order)-1)]]
+	}
+	rows, err := db.many.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var revision int64
+		var data []byte
+		if err := rows.Scan(&revision, &data); err != nil {
+			return err
+		}
+		r, err := decode(revision, data)
+		if err != nil {
+			return err
+		}
+		if len(order) == 0 || revisions[order[0]] != revision {
+			break
+		}
+		for len(order) > 0 && revisions[order[0]] == revision { // it may be asked for twice
+			values[order[0]], order = r.Value, order[1:]
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if len(order) > 0 {
+		return missing(revisions[order[0]])
+	}
+	return nil
+}
+
+func missing(revision int64) error {
+	return fmt.Errorf("%w: the record of revision %d is missing", ErrDamaged, revision)
+}
+
+// Size is what the records take in the file, in bytes.
+func (db *DB) Size(ctx context.Context) (int64, error) {
+	var size int64
+	err := db.reading.QueryRowContext(ctx, `SELECT (page_count - freelist_count) * page_size
+		FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()`).Scan(&size)
+	return size, err
+}
