@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/skerry-io/skerry/agent/identity"
 	"github.com/skerry-io/skerry/agent/network"
@@ -23,8 +24,9 @@ import (
 type Node struct {
 	config   config.Node
 	paths    config.Paths
-	ips      []netip.Addr
-	programs string // directory of helper programs
+	ips      []netip.Addr                   // of this machine; see counting
+	ranges   atomic.Pointer[[]netip.Prefix] // of the cluster's pods; nil until the node knows them
+	programs string                         // directory of helper programs
 	id       *identity.Node
 	servers  *servers.Servers
 	host     facts

@@ -36,7 +36,7 @@ func (n *Node) dns(ctx context.Context, ready func()) error {
 		Rows: &n.told.dns,
 		Log:  n.log,
 	}
-	for _, ip := range n.ips {
+	for _, ip := range n.counting(n.ips) {
 		c.Listen = append(c.Listen, netip.AddrPortFrom(ip, wire.DNSPort))
 	}
 	return dns.Run(ctx, c, ready)

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/skerry-io/skerry/agent/network"
 	"github.com/skerry-io/skerry/agent/nodewatch"
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/host"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 )
@@ -55,13 +57,15 @@ func (n *Node) Services() []run.Service {
 // only known from the server.
 func (n *Node) guard(ctx context.Context, ready func()) error {
 	cluster := n.id.Cluster()
+	n.ranges.Store(&cluster.ClusterCIDR)
+	ips := n.counting(n.ips)
 	for _, cidr := range slices.Concat(cluster.ClusterCIDR, cluster.ServiceCIDR) {
-		if i := slices.IndexFunc(n.ips, cidr.Contains); i >= 0 {
-			return fault.New("this node's address %s lies in %s, which the cluster uses for pods or Services", n.ips[i], cidr).
+		if i := slices.IndexFunc(ips, cidr.Contains); i >= 0 {
+			return fault.New("this node's address %s lies in %s, which the cluster uses for pods or Services", ips[i], cidr).
 				Fix("give the node another address, name another of its addresses with node-ip, or make the cluster with other ranges")
 		}
 	}
-	for _, change := range network.Guard(cluster.ClusterCIDR, cluster.ServiceCIDR, n.ips) {
+	for _, change := range network.Guard(cluster.ClusterCIDR, cluster.ServiceCIDR, ips) {
 		if err := n.ledger.Apply(change); err != nil {
 			return fmt.Errorf("guard the cluster's addresses: %w", err)
 		}
@@ -71,7 +75,17 @@ func (n *Node) guard(ctx context.Context, ready func()) error {
 
 // addresses ends when the machine got another address; the program then starts over.
 func (n *Node) addresses(ctx context.Context, ready func()) error {
-	return addresses.Run(ctx, addresses.Config{Address: n.ips[0], Fixed: len(n.config.NodeIP) > 0, Log: n.log}, ready)
+	return addresses.Run(ctx, addresses.Config{Addresses: n.ips, Fixed: len(n.config.NodeIP) > 0, Count: n.counting, Log: n.log}, ready)
+}
+
+// counting are those of a list of this machine's addresses that the node has in its cluster, as far as that is known. When
+// it was started with none of the cluster's families, all are.
+func (n *Node) counting(ips []netip.Addr) []netip.Addr {
+	ranges := n.ranges.Load()
+	if ranges == nil || len(n.config.NodeIP) > 0 || len(host.ForRanges(n.ips, *ranges)) == 0 {
+		return ips
+	}
+	return host.ForRanges(ips, *ranges)
 }
 
 func (n *Node) network(ctx context.Context, trouble func(error), ready func()) error {
@@ -81,7 +95,7 @@ func (n *Node) network(ctx context.Context, trouble func(error), ready func()) e
 		Kubeconfig: n.id.KubeletConfig(),
 		Watcher:    n.id.KubeProxyConfig(),
 		NodeName:   n.id.Name(),
-		NodeIPs:    n.ips,
+		NodeIPs:    n.counting(n.ips),
 		Iface:      n.config.FlannelIface,
 		PodCIDR:    cluster.ClusterCIDR,
 		CNIDir:     n.cniDir(),
@@ -121,7 +135,7 @@ func (n *Node) kubelet(ctx context.Context, ready func()) error {
 		ClientCA:      n.id.ClientCAFile(),
 		ResolvConf:    resolv,
 		NodeName:      n.id.Name(),
-		NodeIPs:       n.ips,
+		NodeIPs:       n.counting(n.ips),
 		Labels:        labels,
 		Taints:        taints,
 		ProviderID:    wire.ProviderPrefix + n.id.Name(),
@@ -152,7 +166,7 @@ func (n *Node) labels(ctx context.Context, ready func()) error {
 
 // externalIP shows the addresses of the settings on the Node.
 func (n *Node) externalIP(ctx context.Context, ready func()) error {
-	return externalip.Run(ctx, externalip.Config{Kubeconfig: n.id.KubeletConfig(), NodeName: n.id.Name(), Internal: n.ips, External: n.config.NodeExternalIP}, ready)
+	return externalip.Run(ctx, externalip.Config{Kubeconfig: n.id.KubeletConfig(), NodeName: n.id.Name(), Internal: n.counting(n.ips), External: n.config.NodeExternalIP}, ready)
 }
 
 // settle is ready when the cluster says that pods can run here.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/skerry-io/skerry/internal/host"
@@ -18,19 +20,32 @@ const (
 	again = time.Second
 )
 
-// Changed is the end of a run whose address is no longer the machine's.
-type Changed struct{ Before, Now netip.Addr }
+// Changed is the end of a run whose addresses are no longer the machine's.
+type Changed struct{ Before, Now []netip.Addr }
 
 // Error says both.
 func (c *Changed) Error() string {
-	return fmt.Sprintf("the address of this node changed from %s to %s", c.Before, c.Now)
+	return fmt.Sprintf("the address of this node changed from %s to %s", list(c.Before), list(c.Now))
+}
+
+// Wanted says that this end is no failure, see run.Wanted.
+func (c *Changed) Wanted() bool { return true }
+
+func list(ips []netip.Addr) string {
+	var texts []string
+	for _, ip := range ips {
+		texts = append(texts, ip.String())
+	}
+	return strings.Join(texts, " and ")
 }
 
 // Config is what the node was started with.
 type Config struct {
-	Address netip.Addr
-	Fixed   bool // it stands in the settings
-	Log     *slog.Logger
+	Addresses []netip.Addr
+	Fixed     bool // they stand in the settings
+	// Count gives those of a list that count; nil when all do.
+	Count func([]netip.Addr) []netip.Addr
+	Log   *slog.Logger
 }
 
 // Run waits for another address and ends with a *Changed, or with nil when ctx ends.
@@ -45,7 +60,7 @@ func Run(ctx context.Context, c Config, ready func()) error {
 		return err
 	}
 	for {
-		err := c.once(ctx, func() (netip.Addr, error) { return find(routed) })
+		err := c.once(ctx, func() ([]netip.Addr, error) { return find(routed) })
 		var moved *Changed
 		if errors.As(err, &moved) {
 			return moved
@@ -62,19 +77,19 @@ func Run(ctx context.Context, c Config, ready func()) error {
 	}
 }
 
-// find is the address that a node would be started with now; the invalid one while there is none. A machine that had a
+// find gives the addresses that a node would be started with now; none while there are none. A machine that had a
 // way out and lost it only has addresses that lead nowhere.
-func find(routed bool) (netip.Addr, error) {
+func find(routed bool) ([]netip.Addr, error) {
 	if routed {
 		if has, err := host.HasDefaultRoute(); err != nil || !has {
-			return netip.Addr{}, err
+			return nil, err
 		}
 	}
-	return host.DefaultRouteIP()
+	return host.NodeIPs()
 }
 
 // once follows the kernel's events until they end or the address has changed.
-func (c Config) once(ctx context.Context, find func() (netip.Addr, error)) error {
+func (c Config) once(ctx context.Context, find func() ([]netip.Addr, error)) error {
 	events, stop, err := subscribe()
 	if err != nil {
 		return err
@@ -84,7 +99,7 @@ func (c Config) once(ctx context.Context, find func() (netip.Addr, error)) error
 }
 
 // decide looks when it is quiet. The first look sees what changed before the events were followed.
-func (c Config) decide(ctx context.Context, events <-chan error, find func() (netip.Addr, error)) error {
+func (c Config) decide(ctx context.Context, events <-chan error, find func() ([]netip.Addr, error)) error {
 	quiet := time.NewTimer(settle)
 	defer quiet.Stop()
 	for {
@@ -98,12 +113,21 @@ func (c Config) decide(ctx context.Context, events <-chan error, find func() (ne
 			quiet.Reset(settle)
 		case <-quiet.C:
 			now, err := find()
+			before := c.count(c.Addresses)
+			now = c.count(now)
 			switch {
-			case err != nil || !now.IsValid():
-				c.Log.Warn("this machine has no address that others could reach; the node keeps the one it had", "address", c.Address)
-			case now != c.Address:
-				return &Changed{c.Address, now}
+			case err != nil || len(now) == 0:
+				c.Log.Warn("this machine has no address that others could reach; the node keeps the one it had", "address", list(before))
+			case slices.ContainsFunc(now, func(ip netip.Addr) bool { return !slices.Contains(before, ip) }):
+				return &Changed{before, now}
 			}
 		}
 	}
+}
+
+func (c Config) count(ips []netip.Addr) []netip.Addr {
+	if c.Count == nil {
+		return ips
+	}
+	return c.Count(ips)
 }

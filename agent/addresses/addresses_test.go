@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -17,13 +19,23 @@ import (
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func address(text string) netip.Addr { return netip.MustParseAddr(text) }
+func addresses(text string) (ips []netip.Addr) {
+	for one := range strings.SplitSeq(text, ",") {
+		ips = append(ips, netip.MustParseAddr(one))
+	}
+	return ips
+}
+
+// noGlobal6 stands for a cluster in which some addresses do not count.
+func noGlobal6(ips []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool { return ip.Is6() && !ip.IsPrivate() })
+}
 
 func TestOnlyAnotherAddressThatStaysEndsTheRun(t *testing.T) {
 	const before = "10.0.0.1"
 	type step struct {
 		after time.Duration
-		now   string // "" for none
+		now   string // several with commas between, "" for none
 	}
 	for name, test := range map[string]struct {
 		steps []step
@@ -37,6 +49,10 @@ func TestOnlyAnotherAddressThatStaysEndsTheRun(t *testing.T) {
 		"it is lost and comes back":     {[]step{{time.Hour, ""}, {time.Hour, before}}, "", 0},
 		"it is lost, another comes":     {[]step{{time.Hour, ""}, {time.Minute, "10.0.0.3"}}, "10.0.0.3", time.Hour + time.Minute + settle},
 		"another comes and goes":        {[]step{{time.Hour, "10.0.0.2"}, {time.Second, before}}, "", 0},
+		"one of IPv6 comes":             {[]step{{time.Hour, before + ",fd00::1"}}, "10.0.0.1 and fd00::1", time.Hour + settle},
+		"one of IPv6 comes and goes":    {[]step{{time.Hour, before + ",fd00::1"}, {time.Second, before}}, "", 0},
+		"one that does not count":       {[]step{{time.Hour, before + ",2001:db8::1"}}, "", 0},
+		"only one that does not count":  {[]step{{time.Hour, "2001:db8::1"}}, "", 0},
 		"it flaps for a while, settles": {[]step{{time.Hour, "10.0.0.2"}, {time.Second, before}, {time.Second, "10.0.0.2"}}, "10.0.0.2", time.Hour + 2*time.Second + settle},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -49,11 +65,11 @@ func TestOnlyAnotherAddressThatStaysEndsTheRun(t *testing.T) {
 				began := time.Now()
 				var took time.Duration
 				go func() {
-					err := Config{Address: address(before), Log: quiet()}.decide(ctx, events, func() (netip.Addr, error) {
+					err := Config{Addresses: addresses(before), Count: noGlobal6, Log: quiet()}.decide(ctx, events, func() ([]netip.Addr, error) {
 						if text := now.Load().(string); text != "" {
-							return address(text), nil
+							return addresses(text), nil
 						}
-						return netip.Addr{}, errors.New("none")
+						return nil, errors.New("none")
 					})
 					took = time.Since(began)
 					ended <- err
@@ -73,7 +89,7 @@ func TestOnlyAnotherAddressThatStaysEndsTheRun(t *testing.T) {
 					}
 					return
 				}
-				if moved.Now.String() != test.want || took != test.after {
+				if list(moved.Now) != test.want || took != test.after {
 					t.Errorf("changed to %s after %s, want %q after %s", moved.Now, took, test.want, test.after)
 				}
 			})
@@ -85,7 +101,9 @@ func TestAnAddressFromTheSettingsIsNeverChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- Run(ctx, Config{Address: address("192.0.2.1"), Fixed: true, Log: quiet()}, func() {}) }()
+		go func() {
+			ended <- Run(ctx, Config{Addresses: addresses("192.0.2.1"), Fixed: true, Log: quiet()}, func() {})
+		}()
 		time.Sleep(time.Hour)
 		stop()
 		if err := <-ended; err != nil {
@@ -146,7 +164,7 @@ func TestARealChangeIsSeenAndALossIsNot(t *testing.T) {
 	ended := make(chan error, 1)
 	ready := make(chan struct{})
 	go func() {
-		ended <- Run(t.Context(), Config{Address: address("10.0.0.1"), Log: quiet()}, func() { close(ready) })
+		ended <- Run(t.Context(), Config{Addresses: addresses("10.0.0.1"), Log: quiet()}, func() { close(ready) })
 	}()
 	<-ready
 	other := pair(t, "eth1") // its address leads nowhere
@@ -167,7 +185,7 @@ func TestARealChangeIsSeenAndALossIsNot(t *testing.T) {
 	var moved *Changed
 	select {
 	case err := <-ended:
-		if !errors.As(err, &moved) || moved.Now != address("10.0.1.7") || moved.Before != address("10.0.0.1") {
+		if !errors.As(err, &moved) || list(moved.Now) != "10.0.1.7" || list(moved.Before) != "10.0.0.1" {
 			t.Errorf("got %v", err)
 		}
 	case <-time.After(settle + 5*time.Second):

@@ -31,7 +31,7 @@ func composeAgent(cfg config.Agent, token wire.Token, m machine) ([]run.Service,
 	if err := m.places(); err != nil {
 		return nil, err
 	}
-	ips, err := m.nodeIPs()
+	ips, err := m.nodeIPs(nil)
 	if err != nil {
 		return nil, err
 	}

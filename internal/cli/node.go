@@ -155,13 +155,17 @@ func (m machine) places(dirs ...string) error {
 	return nil
 }
 
-// nodeIPs are the addresses of this machine: the user's choice, or that of the default route.
-func (m machine) nodeIPs() ([]netip.Addr, error) {
+// nodeIPs are the addresses of this machine: the user's choice, or what is found of the families of these ranges. Better
+// one of another family than none.
+func (m machine) nodeIPs(ranges []netip.Prefix) ([]netip.Addr, error) {
 	if len(m.config.NodeIP) > 0 {
 		return m.config.NodeIP, nil
 	}
-	ip, err := host.DefaultRouteIP()
-	return []netip.Addr{ip}, err
+	ips, err := host.NodeIPs()
+	if fit := host.ForRanges(ips, ranges); len(fit) > 0 {
+		return fit, nil
+	}
+	return ips, err
 }
 
 // programsDir is where the helper programs were unpacked: beside this one. They come first on the PATH of the process,

@@ -31,7 +31,7 @@ func composeServer(cfg config.Server, m machine) ([]run.Service, error) {
 	); err != nil {
 		return nil, err
 	}
-	ips, err := m.nodeIPs()
+	ips, err := m.nodeIPs(cfg.ClusterCIDR)
 	if err != nil {
 		return nil, err
 	}

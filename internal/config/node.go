@@ -25,7 +25,7 @@ type Node struct {
 	TokenFile string `key:"token-file" as:"path" help:"file that holds the token"`
 
 	NodeName       string       `key:"node-name" as:"name" help:"name of this node (default: the one it has joined under, at first the host name in lower case)"`
-	NodeIP         []netip.Addr `key:"node-ip" as:"address" help:"addresses of this node, at most one IPv4 and one IPv6 (default: that of the default route)"`
+	NodeIP         []netip.Addr `key:"node-ip" as:"address" help:"addresses of this node, at most one IPv4 and one IPv6 (default: those of the default routes, of the families that the cluster has)"`
 	NodeExternalIP []netip.Addr `key:"node-external-ip" as:"address" help:"addresses that this node is reached by from outside, at most one IPv4 and one IPv6"`
 	FlannelIface   string       `key:"flannel-iface" as:"name" help:"network interface that reaches other nodes (default: that of node-ip)"`
 

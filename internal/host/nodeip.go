@@ -29,36 +29,77 @@ type defaultRoute struct {
 	V6     bool
 }
 
-// DefaultRouteIP is the address that others are most likely to reach this host by: that of the best default route, IPv4
-// before IPv6. On a host without a default route it is the first global address of a real interface that is up.
-func DefaultRouteIP() (netip.Addr, error) {
+// NodeIPs are the addresses that others are most likely to reach this host by, at most one IPv4 and one IPv6, in this order:
+// that of the family's best default route; without one, that of the interface of the other family's. On a host without any
+// default route they are the first global addresses of a real interface that is up.
+func NodeIPs() ([]netip.Addr, error) {
 	links, err := netlink.LinkList()
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("list interfaces: %w", err)
+		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
 	var ifaces []iface
 	for _, l := range links {
 		i := iface{Index: l.Attrs().Index, Name: l.Attrs().Name, Up: l.Attrs().Flags&net.FlagUp != 0}
 		addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
 		if err != nil {
-			return netip.Addr{}, fmt.Errorf("list addresses of %s: %w", i.Name, err)
+			return nil, fmt.Errorf("list addresses of %s: %w", i.Name, err)
 		}
 		for _, a := range addrs {
-			if ip, ok := netip.AddrFromSlice(a.IP); ok && a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DEPRECATED|unix.IFA_F_TEMPORARY) == 0 {
+			if ip, ok := netip.AddrFromSlice(a.IP); ok && lasting(ip.Unmap(), a.Flags) {
 				i.Addrs = append(i.Addrs, ip.Unmap())
 			}
 		}
+		slices.SortStableFunc(i.Addrs, order)
 		ifaces = append(ifaces, i)
 	}
 	routes, err := defaultRoutes()
 	if err != nil {
-		return netip.Addr{}, err
+		return nil, err
 	}
-	if ip := pickNodeIP(ifaces, routes); ip.IsValid() {
-		return ip, nil
+	if ips := pickNodeIPs(ifaces, routes); len(ips) > 0 {
+		return ips, nil
 	}
-	return netip.Addr{}, fault.New("this host has no address that others could reach").
+	return nil, fault.New("this host has no address that others could reach").
 		Fix("connect it and give it an address, or set --node-ip to one of its own (ip address)")
+}
+
+// lasting says that an address is in use, and for long. What means "temporary" with IPv6, made by chance and replaced
+// every day, means "another one of the same network" with IPv4.
+func lasting(ip netip.Addr, flags int) bool {
+	unfit := unix.IFA_F_TENTATIVE | unix.IFA_F_DEPRECATED
+	if ip.Is6() {
+		unfit |= unix.IFA_F_TEMPORARY
+	}
+	return flags&unfit == 0
+}
+
+// order puts the addresses of an interface so that it is the same at each look. The kernel has IPv4 in the order in which
+// the addresses were added; with IPv6 each word of a router moves them. What is routed everywhere comes before what is
+// private.
+func order(a, b netip.Addr) int {
+	if a.Is4() || b.Is4() {
+		return a.BitLen() - b.BitLen()
+	}
+	if a.IsPrivate() != b.IsPrivate() {
+		if a.IsPrivate() {
+			return 1
+		}
+		return -1
+	}
+	return a.Compare(b)
+}
+
+// ForRanges are those of a host's addresses that count in a cluster with these ranges: the first of each family that the
+// cluster has, in the cluster's order.
+func ForRanges(ips []netip.Addr, ranges []netip.Prefix) []netip.Addr {
+	var fit []netip.Addr
+	for _, r := range ranges {
+		i := slices.IndexFunc(ips, func(ip netip.Addr) bool { return ip.Is6() == r.Addr().Is6() })
+		if i >= 0 && !slices.Contains(fit, ips[i]) {
+			fit = append(fit, ips[i])
+		}
+	}
+	return fit
 }
 
 // HasDefaultRoute says whether the host knows a way out.
@@ -97,36 +138,59 @@ func isDefault(dst *net.IPNet) bool {
 	return ones == 0
 }
 
-// pickNodeIP chooses; the invalid address when there is none.
-func pickNodeIP(ifaces []iface, routes []defaultRoute) netip.Addr {
+// pickNodeIPs chooses; none when there is none.
+func pickNodeIPs(ifaces []iface, routes []defaultRoute) []netip.Addr {
 	routes = slices.Clone(routes)
-	slices.SortStableFunc(routes, func(a, b defaultRoute) int {
-		if a.V6 != b.V6 {
-			if a.V6 {
-				return 1
-			}
-			return -1
-		}
-		return a.Metric - b.Metric
-	})
+	slices.SortStableFunc(routes, func(a, b defaultRoute) int { return a.Metric - b.Metric })
+	four, at4 := byRoute(ifaces, routes, false)
+	six, at6 := byRoute(ifaces, routes, true)
+	switch {
+	case four.IsValid() && !six.IsValid():
+		six = beside(ifaces, at4, true)
+	case six.IsValid() && !four.IsValid():
+		four = beside(ifaces, at6, false)
+	case !four.IsValid():
+		four, six = byInterface(ifaces)
+	}
+	return slices.DeleteFunc([]netip.Addr{four, six}, func(ip netip.Addr) bool { return !ip.IsValid() })
+}
+
+// byRoute is the address of a family's best default route, and the interface that it leads to.
+func byRoute(ifaces []iface, routes []defaultRoute, v6 bool) (ip netip.Addr, index int) {
 	for _, r := range routes {
-		if r.Source.IsValid() {
-			return r.Source
+		if r.V6 != v6 {
+			continue
 		}
-		for _, i := range ifaces {
-			if ip := i.address(r.V6); i.Index == r.Index && ip.IsValid() {
-				return ip
-			}
+		if r.Source.IsValid() {
+			return r.Source, r.Index
+		}
+		if ip := beside(ifaces, r.Index, v6); ip.IsValid() {
+			return ip, r.Index
 		}
 	}
-	for _, v6 := range []bool{false, true} {
-		for _, i := range ifaces {
-			if ip := i.address(v6); i.Up && !virtualName(i.Name) && ip.IsValid() {
-				return ip
-			}
+	return netip.Addr{}, 0
+}
+
+// beside is the address of a family on an interface; the invalid one when there is none.
+func beside(ifaces []iface, index int, v6 bool) netip.Addr {
+	for _, i := range ifaces {
+		if i.Index == index {
+			return i.address(v6)
 		}
 	}
 	return netip.Addr{}
+}
+
+// byInterface gives the addresses of the first real interface with an IPv4 one, or else with an IPv6 one.
+func byInterface(ifaces []iface) (four, six netip.Addr) {
+	for _, v6 := range []bool{false, true} {
+		for _, i := range ifaces {
+			if i.Up && !virtualName(i.Name) && i.address(v6).IsValid() {
+				return i.address(false), i.address(true)
+			}
+		}
+	}
+	return netip.Addr{}, netip.Addr{}
 }
 
 // address is the first global address of a family.

@@ -2,7 +2,6 @@ package host
 
 import (
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,40 +141,5 @@ func TestPortFreeNamesTheHolder(t *testing.T) {
 	}
 	if err := PortFree(addr); err != nil {
 		t.Errorf("free port: %v", err)
-	}
-}
-
-func TestPickNodeIP(t *testing.T) {
-	ip := netip.MustParseAddr
-	eth := iface{Index: 2, Name: "eth0", Up: true, Addrs: []netip.Addr{ip("169.254.1.1"), ip("10.0.0.5"), ip("fd00::5")}}
-	wifi := iface{Index: 3, Name: "wlan0", Up: true, Addrs: []netip.Addr{ip("192.168.1.7")}}
-	bridge := iface{Index: 1, Name: "cni0", Up: true, Addrs: []netip.Addr{ip("10.42.0.1")}}
-	down := iface{Index: 5, Name: "eth1", Addrs: []netip.Addr{ip("10.9.9.9")}}
-	for name, c := range map[string]struct {
-		ifaces []iface
-		routes []defaultRoute
-		want   string
-	}{
-		"the better route":                         {[]iface{bridge, eth, wifi}, []defaultRoute{{Index: 2, Metric: 600}, {Index: 3, Metric: 100}}, "192.168.1.7"},
-		"its preferred source":                     {[]iface{eth}, []defaultRoute{{Index: 2, Source: ip("10.0.0.9")}}, "10.0.0.9"},
-		"IPv4 before IPv6":                         {[]iface{eth}, []defaultRoute{{Index: 2, V6: true, Metric: 1}, {Index: 2, Metric: 900}}, "10.0.0.5"},
-		"IPv6 only":                                {[]iface{{Index: 2, Name: "eth0", Up: true, Addrs: []netip.Addr{ip("fe80::1"), ip("fd00::5")}}}, []defaultRoute{{Index: 2, V6: true}}, "fd00::5"},
-		"no route: a real one":                     {[]iface{bridge, down, eth}, nil, "10.0.0.5"},
-		"a route without an address falls through": {[]iface{{Index: 9, Name: "tun0", Up: true}, eth}, []defaultRoute{{Index: 9}}, "10.0.0.5"},
-		"nothing":                                  {[]iface{bridge, down}, nil, "invalid IP"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := pickNodeIP(c.ifaces, c.routes).String(); got != c.want {
-				t.Errorf("got %s, want %s", got, c.want)
-			}
-		})
-	}
-}
-
-func TestDefaultRouteIPOfThisHost(t *testing.T) {
-	ip, err := DefaultRouteIP()
-	t.Logf("%v, %v", ip, err) // a host without any address is fine: then err says so
-	if err == nil && !ip.IsGlobalUnicast() {
-		t.Errorf("not global: %s", ip)
 	}
 }

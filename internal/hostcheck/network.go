@@ -124,18 +124,22 @@ func forwarding(Options) Result {
 }
 
 func defaultRoute(Options) Result {
-	ip, err := host.DefaultRouteIP()
+	ips, err := host.NodeIPs()
 	if err != nil {
 		return warn("%v", err)
+	}
+	use := ips[0].String()
+	if len(ips) > 1 {
+		use += ", with IPv6 " + ips[1].String()
 	}
 	has, err := host.HasDefaultRoute()
 	if err != nil {
 		return untried(err)
 	}
 	if !has {
-		return warn("none; the node will use %s", ip).fix("nothing, on a network of its own; otherwise add a default route or set --node-ip")
+		return warn("none; the node will use %s", use).fix("nothing, on a network of its own; otherwise add a default route or set --node-ip")
 	}
-	return ok("the node will use %s", ip)
+	return ok("the node will use %s", use)
 }
 
 // port is fine when free, or held by a Skerry that runs already.
