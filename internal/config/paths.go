@@ -54,6 +54,9 @@ func (p Paths) AgentTokenFile() string { return filepath.Join(p.ServerDir(), "ag
 // ManifestsDir holds manifests that the server applies.
 func (p Paths) ManifestsDir() string { return filepath.Join(p.ServerDir(), "manifests") }
 
+// StaticDir holds charts that HelmCharts name by a path.
+func (p Paths) StaticDir() string { return filepath.Join(p.ServerDir(), "static") }
+
 // AgentDir holds what a node keeps.
 func (p Paths) AgentDir() string { return filepath.Join(p.dataDir, "agent") }
 

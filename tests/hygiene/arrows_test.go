@@ -105,6 +105,8 @@ func dependencies() []dependency {
 		{"github.com/k3s-io/kine", []string{"datastore"}, "all that is stored goes through datastore.Store"},
 		{"github.com/coredns", []string{"agent/dns"}, "it keeps package variables, and its own starter would take over the process"},
 		{"modernc.org/sqlite", []string{"datastore"}, "all that is stored goes through datastore.Store"},
+		{"helm.sh/helm", []string{"server/helm"}, "it reads files and variables, and its waits do not end, unless it is kept from that"},
+		{"oras.land", []string{"server/helm/charts"}, "images have an owner of their own"},
 		{"k8s.io/kubectl", []string{"internal/cli/tools", "internal/cli/nodes"}, "it is a tool; only a drain shall be the same as its own"},
 		{"github.com/urfave/cli", []string{"internal/cli"}, "commands are said once"},
 		{"github.com/vishvananda/netlink", []string{"internal/host", "internal/hostcheck", "agent", "tests"}, "changes of the host go through the ledger"},
