@@ -46,6 +46,9 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	s.dialThrough(config)
 	generic := config.KubeAPIs.ControlPlane.Generic
 	generic.SkipOpenAPIInstallation = true // see describe
+	if s.config.ExtendKinds != nil {
+		nameKinds(generic.OpenAPIV3Config, s.config.ExtendKinds)
+	}
 	loopback, err := loopbackCertificate(generic.SecureServing)
 	if err != nil {
 		return err

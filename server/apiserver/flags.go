@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/informers"
 
@@ -31,6 +32,8 @@ type Config struct {
 	// Extend adds API groups of other rooms before the API server starts; known holds what it keeps of objects for itself.
 	// Nil adds none.
 	Extend func(server *genericapiserver.GenericAPIServer, known informers.SharedInformerFactory) error
+	// ExtendKinds are the kinds of these groups, for their description; nil without some.
+	ExtendKinds *runtime.Scheme
 }
 
 // addressTypes are the addresses of a node to call its kubelet by, best first. Dial knows nodes by name; by address two

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/rest"
@@ -47,6 +48,9 @@ type Metrics struct {
 
 // New prepares the metrics API.
 func New(c Config) *Metrics { return &Metrics{c, newSampler(storage.NewStorage(resolution))} }
+
+// Kinds are those of the API, for its description.
+func Kinds() *runtime.Scheme { return api.Scheme }
 
 // Serve adds the API to the API server, before that starts. What it needs to know of nodes and pods it takes from the
 // caches that the API server keeps for its own authorizer.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/skerry-io/skerry/tests/testhost"
 )
@@ -25,6 +26,13 @@ func TestMetrics(t *testing.T) {
 			t.Error(out)
 		}
 	})
+	t.Run("kubectl explain", func(t *testing.T) {
+		for _, what := range []string{"nodes.usage", "pods.containers.usage"} {
+			if out := c.kubectl(t, "explain", "--api-version=metrics.k8s.io/v1beta1", what); !strings.Contains(out, "metrics.k8s.io") || !strings.Contains(out, "FIELD: usage") {
+				t.Error(out)
+			}
+		}
+	})
 	t.Run("kubectl top", func(t *testing.T) { tops(t, c) })
 	t.Run("who may view a namespace sees what its pods use", func(t *testing.T) {
 		c.kubectl(t, "create", "rolebinding", "viewer", "--clusterrole=view", "--user=jane")
@@ -36,7 +44,9 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("jane sees another namespace: %s", out)
 		}
 	})
-	t.Run("autoscaling by CPU", func(t *testing.T) { autoscaled(t, c) })
+	for _, by := range []string{"cpu", "memory"} {
+		t.Run("autoscaling by "+by, func(t *testing.T) { autoscaled(t, c, by) })
+	}
 	t.Run("after a restart", func(t *testing.T) {
 		c.again(t, settings)
 		tops(t, c)
@@ -57,8 +67,8 @@ func (c *cluster) again(t *testing.T, settings string) {
 	c.allReady(t)
 }
 
-// burner is a Deployment on one node that keeps a CPU busy until the file /tmp/rest is there. Every pod gets a fifth of a
-// CPU, so that as many as may be do not stop the machine.
+// burner is a Deployment on one node that keeps a CPU busy and 40 MiB of memory full until the file /tmp/rest is there. Every
+// pod gets a fifth of a CPU, so that as many as may be do not stop the machine.
 func burner(node string) string {
 	return fmt.Sprintf(`
 apiVersion: apps/v1
@@ -75,13 +85,14 @@ spec:
       - name: main
         image: %[2]s
         imagePullPolicy: Never
-        command: [sh, -c, "while :; do test -e /tmp/rest && sleep 1; done"]
-        resources: {requests: {cpu: 100m, memory: 8Mi}, limits: {cpu: 200m}}
+        command: [sh, -c, "dd if=/dev/zero of=/dev/shm/full bs=1M count=40; while :; do test -e /tmp/rest && rm -f /dev/shm/full && sleep 1; done"]
+        resources: {requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m}}
 `, node, busybox)
 }
 
-// scaler scales the burners of the far node, and does so at once.
-const scaler = `
+// scaler scales the burners of the far node by what they use of a resource, and does so at once.
+func scaler(by string) string {
+	return `
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata: {name: far}
@@ -90,11 +101,12 @@ spec:
   minReplicas: 1
   maxReplicas: 3
   metrics:
-  - {type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}
+  - {type: Resource, resource: {name: ` + by + `, target: {type: Utilization, averageUtilization: 60}}}
   behavior:
     scaleUp: {stabilizationWindowSeconds: 0}
     scaleDown: {stabilizationWindowSeconds: 0}
 `
+}
 
 // tops waits until kubectl top has figures of both nodes and of a busy pod on each.
 func tops(t *testing.T, c *cluster) {
@@ -128,12 +140,16 @@ func tops(t *testing.T, c *cluster) {
 	})
 }
 
-// autoscaled: the far pods become three while they are busy, and one again when they rest.
-func autoscaled(t *testing.T, c *cluster) {
-	c.applyText(t, scaler)
-	for _, pod := range c.podsReady(t, "far", 3) {
+// autoscaled: the far pods become three while they are busy and full, and one again when they rest.
+func autoscaled(t *testing.T, c *cluster, by string) {
+	began := time.Now()
+	c.applyText(t, scaler(by))
+	pods := c.podsReady(t, "far", 3)
+	up := time.Since(began)
+	for _, pod := range pods {
 		_ = c.exec(t, pod.Name, "touch", "/tmp/rest")
 	}
+	began = time.Now()
 	c.eventually(t, "one is left", func() error {
 		out, err := c.try(t, "kubectl", "get", "deployment", "far", "-o", "jsonpath={.spec.replicas}")
 		if err == nil && out != "1" {
@@ -142,8 +158,10 @@ func autoscaled(t *testing.T, c *cluster) {
 		}
 		return err
 	})
+	t.Logf("three pods after %v, one again after %v", up.Round(time.Second), time.Since(began).Round(time.Second))
 	c.kubectl(t, "delete", "hpa", "far")
 	c.kubectl(t, "rollout", "restart", "deployment", "far") // busy again
+	c.kubectl(t, "rollout", "status", "deployment", "far")
 }
 
 // withoutMetrics: neither API nor objects.
