@@ -190,7 +190,13 @@ func (p port) tooMuch(t *testing.T) {
 // resident is the memory of the server's process, in bytes.
 func resident(t *testing.T, c *cluster) int {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.proc.Pid()))
+	return residentOf(t, c.proc.Pid())
+}
+
+// residentOf is the memory of a process, in bytes.
+func residentOf(t *testing.T, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func dependencies() []dependency {
 			"every package and every test that imports it links all of Kubernetes"},
 		{"github.com/containerd/containerd", []string{"agent/containerd", "agent/images", "agent/registries", "internal/cli/tools"}, "the runtime has one owner"},
 		{"github.com/k3s-io/kine", []string{"datastore"}, "all that is stored goes through datastore.Store"},
-		{"github.com/coredns", []string{"agent/dns"}, "it keeps package variables, and its own starter would take over the process"},
+		{"github.com/coredns", []string{"agent/dns", "tests/coredns"}, "it keeps package variables, and its own starter would take over the process"},
 		{"modernc.org/sqlite", []string{"datastore"}, "all that is stored goes through datastore.Store"},
 		{"helm.sh/helm", []string{"server/helm"}, "it reads files and variables, and its waits do not end, unless it is kept from that"},
 		{"oras.land", []string{"server/helm/charts"}, "images have an owner of their own"},

@@ -8,7 +8,7 @@ import (
 	"runtime"
 )
 
-//go:embed lookup.c
+//go:embed lookup/lookup.c
 var lookup []byte
 
 // Resolvers is busybox with the two resolvers that most programs in pods have: /bin/lookup-musl and /bin/lookup-glibc ask
@@ -35,7 +35,7 @@ func (k Kitchen) Resolvers(name string) (Image, error) {
 	return image, image.Files.addProgram(roots, "/usr/bin/dig")
 }
 
-// compile makes the program of lookup.c against a C library, in a folder like that of an unpacked package.
+// compile makes the program against a C library, in a folder like that of an unpacked package.
 func (k Kitchen) compile(libc string, with func(source, program string) []string) (root string, err error) {
 	root = filepath.Join(k.Folder, "lookup-"+libc)
 	if err := os.MkdirAll(filepath.Join(root, "bin"), 0o755); err != nil {
