@@ -18,6 +18,7 @@ import (
 	"github.com/skerry-io/skerry/agent/kubelet"
 	"github.com/skerry-io/skerry/agent/kubeproxy"
 	"github.com/skerry-io/skerry/agent/labels"
+	"github.com/skerry-io/skerry/agent/netpol"
 	"github.com/skerry-io/skerry/agent/network"
 	"github.com/skerry-io/skerry/agent/nodewatch"
 	"github.com/skerry-io/skerry/internal/fault"
@@ -45,6 +46,7 @@ func (n *Node) Services() []run.Service {
 		{Name: "volumes", Needs: []string{"endpoint"}, Run: n.volumes, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: n.told.volumes.Details},
 		{Name: "dns", Needs: []string{"endpoint", "guard"}, Run: n.dns, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: n.told.dns.Details},
 		{Name: "kube-proxy", Needs: []string{"endpoint", "guard"}, Run: n.kubeproxy},
+		{Name: "network-policy", Needs: []string{"endpoint"}, Run: n.netpol, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: n.told.netpol.Details},
 		{Name: "announcer", Needs: []string{"endpoint"}, Run: n.servicelb, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: n.told.announcer.Details},
 	}
 	if len(n.config.NodeExternalIP) > 0 {
@@ -99,11 +101,14 @@ func (n *Node) network(ctx context.Context, trouble func(error), ready func()) e
 		Iface:      n.config.FlannelIface,
 		PodCIDR:    cluster.ClusterCIDR,
 		CNIDir:     n.cniDir(),
-		Leases:     filepath.Join(n.paths.ContainerdState(), "leases"),
+		Leases:     n.leases(),
 		KeyFile:    filepath.Join(n.paths.AgentDir(), "wireguard.key"),
 		Apply:      n.ledger.Apply,
 		Trouble:    trouble,
 		Log:        n.log,
+	}
+	if n.policed() {
+		c.Asks = netpol.Socket(n.netpolDir())
 	}
 	if cluster.ExternalIP {
 		c.ExternalIP = n.config.NodeExternalIP

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/skerry-io/skerry/datastore"
-	"github.com/skerry-io/skerry/datastore/kinesql"
+	"github.com/skerry-io/skerry/datastore/local"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/apiserver"
@@ -49,6 +49,7 @@ func (s *Server) Services() []run.Service {
 		{Name: "scheduler", Needs: []string{"apiserver"}, Run: s.scheduler},
 		{Name: "dns-service", Needs: []string{"apiserver"}, Run: s.dns, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: s.told.dns.Details},
 		{Name: "metrics", Needs: []string{"apiserver"}, Run: s.sample, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: s.told.metrics.Details},
+		{Name: "policy-rights", Needs: []string{"apiserver"}, Run: s.netpol, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "nodesettings", Needs: []string{"apiserver"}, Run: s.nodesettings, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "runtimeclasses", Needs: []string{"apiserver"}, Run: s.runtimeclasses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "servicelb", Needs: []string{"apiserver"}, Run: s.servicelb, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: s.told.servicelb.Details},
@@ -149,7 +150,7 @@ func (s *Server) adminConfig() *rest.Config {
 func (s *Server) socket() string { return filepath.Join(s.paths.ServerDir(), "datastore.sock") }
 
 func (s *Server) datastore(ctx context.Context, ready func()) error {
-	store, wait, err := kinesql.Open(ctx, s.paths.DBDir())
+	store, wait, err := local.Open(ctx, local.Config{Dir: s.paths.DBDir(), CommitInterval: s.config.DatastoreCommitInterval, Log: s.log})
 	if err != nil {
 		return err
 	}

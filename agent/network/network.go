@@ -31,6 +31,7 @@ type Config struct {
 	PodCIDR    []netip.Prefix
 	CNIDir     string // where the configuration goes
 	Leases     string // where addresses in use are noted; cleared by a reboot
+	Asks       string // socket that is asked before a pod gets an address; empty: none
 	KeyFile    string // of WireGuard
 	Apply      func(host.Change) error
 	Trouble    func(error) // is told what keeps packets from flowing, and with nil that nothing does
@@ -165,7 +166,7 @@ func (n *network) step(ctx context.Context) error {
 	if err := clearBridge(own); err != nil {
 		return err
 	}
-	text, err := conflist(own, n.backend.MTU(), n.config.Leases)
+	text, err := conflist(own, n.backend.MTU(), n.config.Leases, n.config.Asks)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,10 +22,15 @@ func prefixes(texts ...string) []netip.Prefix {
 
 func TestConflist(t *testing.T) {
 	for golden, pods := range map[string][]netip.Prefix{
-		"testdata/ipv4.conflist": prefixes("10.42.0.0/24"),
-		"testdata/dual.conflist": prefixes("10.42.0.0/24", "fd00:42::/64"),
+		"testdata/ipv4.conflist":  prefixes("10.42.0.0/24"),
+		"testdata/dual.conflist":  prefixes("10.42.0.0/24", "fd00:42::/64"),
+		"testdata/asked.conflist": prefixes("10.42.0.0/24"),
 	} {
-		got, err := conflist(pods, 1450, "/run/skerry/containerd/leases")
+		asks := ""
+		if strings.Contains(golden, "asked") {
+			asks = "/run/skerry/containerd/netpol/socket"
+		}
+		got, err := conflist(pods, 1450, "/run/skerry/containerd/leases", asks)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,7 @@ type Server struct {
 	WriteKubeconfigMode  FileMode `key:"write-kubeconfig-mode" env:"SKERRY_KUBECONFIG_MODE" def:"0600" as:"mode" help:"mode of that kubeconfig"`
 	WriteKubeconfigGroup string   `key:"write-kubeconfig-group" env:"SKERRY_KUBECONFIG_GROUP" as:"group" help:"group of that kubeconfig"`
 
-	Disable          []string `key:"disable" oneof:"dns,helm,manifests,storage,metrics,servicelb" as:"name" help:"components to do without"`
+	Disable          []string `key:"disable" oneof:"dns,helm,manifests,storage,metrics,servicelb,network-policy" as:"name" help:"components to do without"`
 	DisableAgent     bool     `key:"disable-agent" help:"be a control plane only: run no pods here"`
 	DisableKubeProxy bool     `key:"disable-kube-proxy" help:"run no kube-proxy, because something else serves Services"`
 

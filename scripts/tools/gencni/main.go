@@ -71,6 +71,8 @@ import (
 	"path/filepath"
 {{range .Plugins}}
 	"{{$.Path}}/{{.Package}}"{{end}}
+
+	"github.com/skerry-io/skerry/helpers/ipam"
 )
 
 func main() {
@@ -78,6 +80,8 @@ func main() {
 {{- range .Plugins}}
 	case "{{.Name}}":
 		{{.Package}}.Main(){{end}}
+	case "skerry-ipam":
+		ipam.Main(hostlocal.Add, hostlocal.Check, hostlocal.Del)
 	default:
 		fmt.Fprintf(os.Stderr, "cni: no plugin is called %q; to cure: run it through one of the links beside it\n", name)
 		os.Exit(1)
@@ -109,8 +113,18 @@ func copyPlugin(p plugin, dir string) error {
 	if renamed != 1 {
 		return errors.New("its sources have no main function")
 	}
-	return nil
+	return os.WriteFile(filepath.Join(dir, "acts.go"), []byte("package "+p.Package()+acts), 0o644)
 }
+
+// acts opens a plugin's commands to the program.
+const acts = `
+
+import "github.com/containernetworking/cni/pkg/skel"
+
+func Add(args *skel.CmdArgs) error   { return cmdAdd(args) }
+func Check(args *skel.CmdArgs) error { return cmdCheck(args) }
+func Del(args *skel.CmdArgs) error   { return cmdDel(args) }
+`
 
 // copyFile writes one source file under another package name, and tells how many main functions it renamed.
 func copyFile(from, to, packageName string) (renamed int, err error) {

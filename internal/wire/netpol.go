@@ -1,0 +1,4 @@
+package wire
+
+// ComponentNetworkPolicy is how the setting disable calls the component that makes NetworkPolicies true.
+const ComponentNetworkPolicy = "network-policy"
