@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/skerry-io/skerry/datastore"
-	"github.com/skerry-io/skerry/datastore/local"
+	"github.com/skerry-io/skerry/datastore/kinesql"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/apiserver"
@@ -150,7 +150,7 @@ func (s *Server) adminConfig() *rest.Config {
 func (s *Server) socket() string { return filepath.Join(s.paths.ServerDir(), "datastore.sock") }
 
 func (s *Server) datastore(ctx context.Context, ready func()) error {
-	store, wait, err := local.Open(ctx, local.Config{Dir: s.paths.DBDir(), CommitInterval: s.config.DatastoreCommitInterval, Log: s.log})
+	store, wait, err := kinesql.Open(ctx, s.paths.DBDir())
 	if err != nil {
 		return err
 	}
