@@ -103,6 +103,18 @@ func discovery(path string) any {
 	return nil
 }
 
+// kindOf is the kind of what lies at RESOURCE or NAMESPACE/RESOURCE.
+func kindOf(where string) string {
+	for _, list := range kinds() {
+		for _, one := range list {
+			if where == one.Name || strings.HasSuffix(where, "/"+one.Name) {
+				return one.Kind
+			}
+		}
+	}
+	return ""
+}
+
 // place tells a path apart: as RESOURCE or NAMESPACE/RESOURCE, and the object's name.
 func place(path string) (where, name string) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
@@ -185,7 +197,7 @@ func (c *cluster) create(where string, content map[string]any) any {
 	if c.objects[where+"/"+u.GetName()] != nil {
 		return problem(409, meta.StatusReasonAlreadyExists, u.GetName()+" already exists")
 	}
-	if text, _ := u.MarshalJSON(); len(text) > 1400000 {
+	if text, _ := u.MarshalJSON(); len(text) > 1400000 && kindOf(where) == "Secret" {
 		return problem(422, meta.StatusReasonInvalid, `Secret "x" is invalid: data: Too long: may not be more than 1048576 bytes`)
 	}
 	u.SetUID(types.UID(fmt.Sprintf("uid-%d", c.version)))
@@ -279,12 +291,9 @@ func (c *cluster) list(where string, q *http.Request, partial bool) any {
 			items = append(items, form(c.objects[path], partial))
 		}
 	}
-	list := map[string]any{"apiVersion": "v1", "kind": "List", "metadata": map[string]any{"resourceVersion": fmt.Sprint(c.version)}, "items": items}
+	list := map[string]any{"apiVersion": "v1", "kind": kindOf(where) + "List", "metadata": map[string]any{"resourceVersion": fmt.Sprint(c.version)}, "items": items}
 	if partial {
 		list["apiVersion"], list["kind"] = "meta.k8s.io/v1", "PartialObjectMetadataList"
-	}
-	if len(items) == 0 && !partial && strings.HasSuffix(where, "secrets") {
-		list["kind"] = "SecretList"
 	}
 	return list
 }

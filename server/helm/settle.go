@@ -22,6 +22,7 @@ import (
 const (
 	firstPause   = 2 * time.Second  // after something in the way of a release, doubled each time
 	longestPause = 5 * time.Minute  // of those
+	spacePause   = 20 * time.Second // of those for a namespace
 	firstRetry   = 20 * time.Second // after a failed release, doubled each time
 	longestRetry = 20 * time.Minute // of those
 )
@@ -97,10 +98,13 @@ func (h *Helm) get(ctx context.Context, key types.NamespacedName) (*helmChart, e
 	var c helmChart
 	err = decode(found, &c)
 	if err != nil {
-		c.ObjectMeta = meta.ObjectMeta{Namespace: found.GetNamespace(), Name: found.GetName(), UID: found.GetUID(), Generation: found.GetGeneration(),
-			DeletionTimestamp: found.GetDeletionTimestamp(), Finalizers: found.GetFinalizers(), ResourceVersion: found.GetResourceVersion()}
+		delete(found.Object, "spec")
+		c = helmChart{}
+		if err := decode(found, &c); err != nil {
+			return nil, err
+		}
 		if c.DeletionTimestamp != nil {
-			err = nil // what it said does not matter any more
+			err = nil // what an object said that is being deleted does not matter any more
 		}
 	}
 	return &c, err

@@ -100,7 +100,11 @@ func (h *Helm) obstacle(ctx context.Context, c *helmChart, reason string, err er
 	h.complain(ctx, c, reason, err)
 	wrong := h.say(ctx, c, reason, err.Error(), func(*chartStatus) {})
 	h.row(c, err)
-	return h.desk.failed(c.key(), longestPause), wrong
+	longest := longestPause
+	if reason == reasonNamespace {
+		longest = spacePause // nothing tells when it comes
+	}
+	return h.desk.failed(c.key(), longest), wrong
 }
 
 // fail says that a release could not be made, and gives the pause until it is tried again.

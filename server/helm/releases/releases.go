@@ -106,7 +106,7 @@ func (r *Releases) Apply(ctx context.Context, o Order) (done Release, err error)
 	if err != nil {
 		return Release{}, err
 	}
-	if last != nil && (o.Reinstall && neverWorked(config, o.Name) || last.Info.Status == release.StatusUninstalling) {
+	if last != nil && (last.Info.Status == release.StatusUninstalling || last.Info.Status == release.StatusFailed && o.Reinstall && neverWorked(config, o.Name)) {
 		if err := uninstall(config, o); err != nil {
 			return Release{}, err
 		}
