@@ -108,7 +108,7 @@ func live(ctx context.Context, group *run.Group, hold *skerrylog.Hold, log *slog
 	<-shown
 	if err != nil {
 		var told *fault.Fault
-		if !errors.As(err, &told) || told.Cure() == "" { // with a cure it is clear what is wrong
+		if run.Failure(err) != nil && (!errors.As(err, &told) || told.Cure() == "") { // with a cure it is clear what is wrong
 			hold.Tell()
 		}
 		return err

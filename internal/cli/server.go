@@ -3,10 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"path/filepath"
 
 	"github.com/skerry-io/skerry/agent"
+	"github.com/skerry-io/skerry/agent/addresses"
 	"github.com/skerry-io/skerry/agent/network"
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/host"
@@ -47,7 +49,7 @@ func composeServer(cfg config.Server, m machine) ([]run.Service, error) {
 	m.board.Kubeconfig(cfg.WriteKubeconfig)
 	services := control.Services()
 	if cfg.DisableAgent {
-		return services, nil
+		return append(services, watchAddresses(cfg, ips, m.log)), nil
 	}
 	programs, err := programsDir(m.env)
 	if err != nil {
@@ -59,6 +61,19 @@ func composeServer(cfg config.Server, m machine) ([]run.Service, error) {
 		return nil, err
 	}
 	return append(services, node.Services()...), nil
+}
+
+// watchAddresses is what the agent half does where there is one: another address of the machine ends the server, so that it
+// starts over with it.
+func watchAddresses(cfg config.Server, ips []netip.Addr, log *slog.Logger) run.Service {
+	c := addresses.Config{Addresses: ips, Fixed: len(cfg.NodeIP) > 0 || cfg.AdvertiseAddress.IsValid(), Log: log,
+		Count: func(found []netip.Addr) []netip.Addr {
+			if len(host.ForRanges(ips, cfg.ClusterCIDR)) == 0 {
+				return found
+			}
+			return host.ForRanges(found, cfg.ClusterCIDR)
+		}}
+	return run.Service{Name: "addresses", Run: func(ctx context.Context, ready func()) error { return addresses.Run(ctx, c, ready) }}
 }
 
 // portsFree looks before anything is touched.

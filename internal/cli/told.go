@@ -36,7 +36,7 @@ func (m machine) told(live func() error) (err error) {
 	}
 	end, err := m.board.Begin(paths.LastRun())
 	keep(err)
-	defer func() { keep(end(err)) }()
+	defer func() { keep(end(run.Failure(err))) }()
 	socket, err := status.Open(config.StatusSocket, m.board)
 	if err != nil {
 		return err

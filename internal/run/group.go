@@ -110,7 +110,11 @@ func (g *Group) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case first = <-ended:
-		g.log.Error("a service ended, stopping the node", "err", first)
+		if Failure(first) == nil {
+			g.log.Info("the node stops, as it should", "why", first)
+		} else {
+			g.log.Error("a service ended, stopping the node", "err", first)
+		}
 	}
 	return errors.Join(first, g.stop())
 }

@@ -8,7 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-"github.com/skerry-io/skerry/tests/testhost"
+	"github.com/skerry-io/skerry/tests/testhost"
 )
 
 // homeAddress is what every host behind a router of this lab has.

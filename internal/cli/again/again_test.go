@@ -24,7 +24,7 @@ const (
 )
 
 func moved() error {
-	return fmt.Errorf("service addresses: %w", &addresses.Changed{Before: netip.MustParseAddr("10.0.0.1"), Now: netip.MustParseAddr("10.0.0.2")})
+	return fmt.Errorf("service addresses: %w", &addresses.Changed{Before: []netip.Addr{netip.MustParseAddr("10.0.0.1")}, Now: []netip.Addr{netip.MustParseAddr("10.0.0.2")}})
 }
 
 // TestProgram is the program that starts over; it is no test of its own.
