@@ -103,6 +103,7 @@ func (n *Node) network(ctx context.Context, trouble func(error), ready func()) e
 		CNIDir:     n.cniDir(),
 		Leases:     n.leases(),
 		KeyFile:    filepath.Join(n.paths.AgentDir(), "wireguard.key"),
+		Memory:     filepath.Join(n.paths.AgentDir(), "peers.json"),
 		Apply:      n.ledger.Apply,
 		Trouble:    trouble,
 		Log:        n.log,

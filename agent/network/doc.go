@@ -5,6 +5,7 @@
 // a Node says (members).
 // Promises: the guard routes stand before anything else starts; the CNI configuration appears only when a pod could
 // get its network, which is what makes the node Ready, and does not wait for other nodes; every change of the host is in
-// the ledger; nothing is polled: nodes and the kernel tell of changes.
+// the ledger; nothing is polled: nodes and the kernel tell of changes; a node that boots while no server can be reached
+// goes by what it saw last.
 // Start reading at Guard, then Run.
 package network

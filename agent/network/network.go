@@ -33,6 +33,7 @@ type Config struct {
 	Leases     string // where addresses in use are noted; cleared by a reboot
 	Asks       string // socket that is asked before a pod gets an address; empty: none
 	KeyFile    string // of WireGuard
+	Memory     string // file in which the other nodes are remembered
 	Apply      func(host.Change) error
 	Trouble    func(error) // is told what keeps packets from flowing, and with nil that nothing does
 	Log        *slog.Logger
@@ -50,7 +51,7 @@ func Run(ctx context.Context, c Config, ready func()) error {
 	if err := masquerade(ctx, c.PodCIDR); err != nil {
 		return err
 	}
-	if err := warnOfFirewall(ctx, c.PodCIDR, c.Log); err != nil {
+	if err := warnOfFirewall(ctx, c.PodCIDR, c.Backend, c.Log); err != nil {
 		c.Log.Warn("other firewalls on this host could not be looked at", "err", err) // pods may run all the same
 	}
 	backend, err := overlay.Open(overlay.Config{Kind: c.Backend, Node: c.NodeName, Cluster: c.PodCIDR, Iface: c.Iface, Addrs: c.NodeIPs,
@@ -69,14 +70,20 @@ func Run(ctx context.Context, c Config, ready func()) error {
 	if err != nil {
 		return err
 	}
-	n := &network{config: c, backend: backend, nodes: nodes, ready: sync.OnceFunc(ready)}
+	before, err := recall(c.Memory)
+	if err != nil {
+		c.Log.Warn("the other nodes are not remembered; the cluster will tell of them again", "err", err)
+	}
+	n := &network{config: c, backend: backend, nodes: nodes, memory: before, ready: sync.OnceFunc(ready)}
 	return errors.Join(n.run(ctx, changed, wake), backend.Close())
 }
 
 // leave is for a user who brings a CNI plugin: what an earlier setting made goes, and nothing is made.
 func leave(ctx context.Context, c Config, ready func()) error {
-	if err := os.Remove(filepath.Join(c.CNIDir, conflistName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove the CNI configuration: %w", err)
+	for _, ours := range []string{filepath.Join(c.CNIDir, conflistName), c.Memory} {
+		if err := os.Remove(ours); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove what another backend has left: %w", err)
+		}
 	}
 	if err := errors.Join(os.MkdirAll(c.CNIDir, 0o755), overlay.Close(), masquerade(ctx, nil)); err != nil {
 		return err
@@ -86,20 +93,31 @@ func leave(ctx context.Context, c Config, ready func()) error {
 	return nil
 }
 
+// nodes is the list of nodes, see members.List.
+type nodes interface {
+	Run(ctx context.Context)
+	Own() []netip.Prefix
+	Peers(backend string) ([]overlay.Peer, bool)
+	Announce(ctx context.Context, a overlay.Announcement) error
+}
+
 // network keeps the kernel like the list of nodes.
 type network struct {
 	config  Config
 	backend overlay.Backend
-	nodes   *members.List
+	nodes   nodes
+	memory  *memory
 	ready   func()
 	wired   bool   // pods of this node can get their network
 	trouble string // what was told last
 }
 
-// How long after trouble, which no event may end, another try is made.
+// How long after trouble, which no event may end, another try is made, and how long after the start the node goes by its
+// memory when no server has told anything.
 const (
-	soon = time.Second
-	late = time.Minute
+	soon   = time.Second
+	late   = time.Minute
+	silent = 3 * time.Second
 )
 
 // run makes one step for each change that nodes or the kernel tell of.
@@ -113,7 +131,7 @@ func (n *network) run(ctx context.Context, changed <-chan struct{}, wake func())
 	wait.Go(func() { lost <- overlay.Watch(ctx, wake) })
 
 	pause := soon
-	var again <-chan time.Time
+	again := time.After(silent)
 	for {
 		select {
 		case <-ctx.Done():
@@ -157,6 +175,9 @@ func (n *network) tell(ctx context.Context, err error) bool {
 // step makes everything as it should be now. Pods of this node do not wait for the others.
 func (n *network) step(ctx context.Context) error {
 	own := n.nodes.Own()
+	if _, known := n.nodes.Peers(""); len(own) == 0 && !known {
+		own = n.memory.Own
+	}
 	if len(own) == 0 {
 		return nil // the cluster has not given this node a range yet
 	}
@@ -181,10 +202,13 @@ func (n *network) step(ctx context.Context) error {
 	}
 	err = n.nodes.Announce(ctx, told)
 	peers, known := n.nodes.Peers(told.Type)
-	if !known {
-		return errors.Join(err, errUnseen)
+	if known {
+		return errors.Join(err, n.backend.Sync(peers), n.memory.keep(seen{own, told.Type, peers}))
 	}
-	return errors.Join(err, n.backend.Sync(peers))
+	if peers = n.memory.peers(told.Type); len(peers) > 0 {
+		err = errors.Join(err, n.backend.Sync(peers))
+	}
+	return errors.Join(err, errUnseen)
 }
 
 // errUnseen is no trouble, but needs another try.

@@ -66,15 +66,25 @@ func TestAnotherFirewallIsWarnedOf(t *testing.T) {
 	}
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
-	if err := warnOfFirewall(t.Context(), prefixes("10.42.0.0/16"), log); err != nil || out.Len() > 0 {
+	if err := warnOfFirewall(t.Context(), prefixes("10.42.0.0/16"), "vxlan", log); err != nil || out.Len() > 0 {
 		t.Fatalf("an empty host: %v, %s", err, &out)
 	}
 	nft(t, "add table ip filter")
 	nft(t, "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }")
-	if err := warnOfFirewall(t.Context(), prefixes("10.42.0.0/16"), log); err != nil {
+	if err := warnOfFirewall(t.Context(), prefixes("10.42.0.0/16"), "vxlan", log); err != nil {
 		t.Fatal(err)
 	}
 	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "ip filter FORWARD") || !strings.Contains(got, "10.42.0.0/16") || !strings.Contains(got, "DOCKER-USER") {
+		t.Errorf("got %s", got)
+	}
+	out.Reset()
+	nft(t, "delete table ip filter")
+	nft(t, "add table inet ufw")
+	nft(t, "add chain inet ufw in { type filter hook input priority 0; policy drop; }")
+	if err := warnOfFirewall(t.Context(), prefixes("10.42.0.0/16"), "vxlan", log); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "inet ufw in") || !strings.Contains(got, "no DNS") || !strings.Contains(got, "8472") {
 		t.Errorf("got %s", got)
 	}
 }

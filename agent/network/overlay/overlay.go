@@ -19,6 +19,17 @@ const (
 	None      = "none" // the user brings a CNI plugin; Open does not know it
 )
 
+// Port is the UDP port on which nodes send to each other; 0 for a kind that needs none.
+func Port(kind string) int {
+	switch kind {
+	case VXLAN, "":
+		return vxlanPort
+	case WireGuard:
+		return wireGuardPort
+	}
+	return 0
+}
+
 // Announcement is what a node tells the others, so that they can send to it.
 type Announcement struct {
 	Type  string          // as flannel names it: vxlan, host-gw, wireguard
