@@ -31,13 +31,14 @@ import (
 // serverType is what CoreDNS calls itself towards the library that reads its settings.
 const serverType = "dns"
 
-// directives are the plugins, in CoreDNS' own order.
+// directives are the plugins, in the order in which they are asked. It is CoreDNS' own but for the cache, which stands behind
+// those that answer from memory: names of the cluster would pay for it, and gain nothing.
 func directives() []string {
-	return []string{"errors", "log", "loadbalance", "cache", "rewrite", "template", "hosts", beforeCluster}
+	return []string{"errors", "log", "loadbalance", "rewrite", "template", "hosts", "cache", "forward"}
 }
 
-// beforeCluster is the first directive whose plugin is asked after the cluster's names.
-const beforeCluster = "forward"
+// links are plugins that no directive is for, by the directive that comes after them in the main block.
+type links map[string]plugin.Plugin
 
 // ignored are directives that say nothing here, but often stand in settings made for a CoreDNS of its own.
 func ignored() []string { return []string{"health", "loop", "prometheus", "ready", "reload"} }
@@ -49,12 +50,12 @@ type chain struct {
 	end    []func() error
 }
 
-// newChain makes the plugins of all blocks and starts what they have to start. cluster answers in the main block.
+// newChain makes the plugins of all blocks and starts what they have to start.
 //
 // CoreDNS' usual way, caddy.Start, opens the sockets itself, keeps instances in package variables, and starts everything
 // anew with each reload, so that names would be forgotten that no server may be there to tell again. So plugins are set up
 // one by one here, as CoreDNS' own tests do it.
-func newChain(blocks []block, cluster plugin.Plugin) (made *chain, err error) {
+func newChain(blocks []block, own links) (made *chain, err error) {
 	defer fault.Recover(&err) // plugins meet users' words here
 	root := caddy.NewTestController(serverType, "")
 	instance, err := instanceOf(root)
@@ -63,7 +64,7 @@ func newChain(blocks []block, cluster plugin.Plugin) (made *chain, err error) {
 	}
 	var configs []*dnsserver.Config
 	for i, b := range blocks {
-		c, err := setUp(root, i, b, cluster)
+		c, err := setUp(root, i, b, own)
 		if err != nil {
 			return nil, errors.Join(err, runAll(instance.OnShutdown))
 		}
@@ -100,13 +101,13 @@ func instanceOf(c *caddy.Controller) (*caddy.Instance, error) {
 }
 
 // setUp makes the plugins of one block, and gives its settings for each of its zones.
-func setUp(root *caddy.Controller, index int, b block, cluster plugin.Plugin) ([]*dnsserver.Config, error) {
+func setUp(root *caddy.Controller, index int, b block, own links) ([]*dnsserver.Config, error) {
 	c := *root // plugins keep it
 	c.ServerBlockIndex, c.ServerBlockKeys, c.Key = index, b.zones, b.zones[0]
 	config := dnsserver.GetConfig(&c)
 	for _, directive := range directives() {
-		if b.main && directive == beforeCluster {
-			config.AddPlugin(cluster)
+		if link := own[directive]; b.main && link != nil {
+			config.AddPlugin(link)
 		}
 		tokens := b.tokens[directive]
 		if len(tokens) == 0 {

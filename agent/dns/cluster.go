@@ -66,7 +66,7 @@ type link struct {
 
 // ServeDNS answers, or asks the next in the chain.
 func (l link) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	if plugin.Zones(l.Zones).Matches(strings.ToLower(r.Question[0].Name)) != "" {
+	if time.Now().Before(l.cluster.until) && plugin.Zones(l.Zones).Matches(strings.ToLower(r.Question[0].Name)) != "" {
 		l.cluster.await(ctx)
 	}
 	return l.Kubernetes.ServeDNS(ctx, w, r)

@@ -31,7 +31,7 @@ type block struct {
 
 // corefile gives the blocks of CoreDNS' settings. What users say for all names comes before what Skerry does, and in
 // its place where CoreDNS takes only one.
-func corefile(domain string, upstreams []netip.AddrPort, custom map[string]string) ([]block, error) {
+func corefile(upstreams []netip.AddrPort, custom map[string]string) ([]block, error) {
 	main := block{zones: []string{"."}, tokens: map[string][]caddyfile.Token{}, main: true}
 	var others []block
 	for _, key := range sorted(custom) {
@@ -48,7 +48,7 @@ func corefile(domain string, upstreams []netip.AddrPort, custom map[string]strin
 			others = append(others, more...)
 		}
 	}
-	own, err := caddyfile.Parse("skerry", strings.NewReader(". {\n"+usual(domain, upstreams)+"}\n"), directives())
+	own, err := caddyfile.Parse("skerry", strings.NewReader(". {\n"+usual(upstreams)+"}\n"), directives())
 	if err != nil {
 		return nil, fmt.Errorf("the DNS settings inside: %w", err)
 	}
@@ -60,8 +60,8 @@ func corefile(domain string, upstreams []netip.AddrPort, custom map[string]strin
 	return unique(append([]block{main}, others...))
 }
 
-// usual are Skerry's own settings for all names. Names of the cluster are not cached: they are in memory already.
-func usual(domain string, upstreams []netip.AddrPort) string {
+// usual are Skerry's own settings for all names.
+func usual(upstreams []netip.AddrPort) string {
 	text := `errors {
 		consolidate 5m .* warning show_first
 	}
@@ -70,8 +70,6 @@ func usual(domain string, upstreams []netip.AddrPort) string {
 		success 2048
 		denial 2048
 		servfail 1s
-		disable success ` + domain + `
-		disable denial ` + domain + `
 	}
 	`
 	if len(upstreams) == 0 {

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coredns/coredns/plugin"
 	core "k8s.io/api/core/v1"
 )
 
@@ -83,9 +82,6 @@ func TestSettingsOfUsers(t *testing.T) {
 	}
 }
 
-// without stands for the names of a cluster.
-func without(next plugin.Handler) plugin.Handler { return next }
-
 func TestMistakes(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("log"), 0o600); err != nil {
@@ -108,9 +104,9 @@ func TestMistakes(t *testing.T) {
 		"a zone twice":                {"a.server", "x.test {\n log\n}\nX.test. {\n log\n}", "two blocks are for the zone x.test."},
 		"cache twice":                 {"a.override", "cache 1\ncache 2", "a.override"},
 	} {
-		blocks, err := corefile("cluster.local", nil, map[string]string{c.key: c.text})
+		blocks, err := corefile(nil, map[string]string{c.key: c.text})
 		if err == nil {
-			_, err = newChain(blocks, without)
+			_, err = newChain(blocks, nil)
 		}
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got %v", what, err)
@@ -142,11 +138,11 @@ func TestServersOfTheHost(t *testing.T) {
 		if strings.Join(got, " ") != want {
 			t.Errorf("%q: got %q", text, got)
 		}
-		blocks, err := corefile("cluster.local", upstreams(file, 53, own), nil)
+		blocks, err := corefile(upstreams(file, 53, own), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := newChain(blocks, without)
+		c, err := newChain(blocks, nil)
 		if err != nil {
 			t.Errorf("%q: CoreDNS does not take it: %v", text, err)
 			continue

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/coredns/coredns/plugin"
 	core "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -113,11 +112,11 @@ func (s *settings) sayUpstreams() {
 
 // apply makes a chain and puts it to work.
 func (s *settings) apply(custom map[string]string, upstreams []netip.AddrPort) error {
-	blocks, err := corefile(s.config.Domain, upstreams, custom)
+	blocks, err := corefile(upstreams, custom)
 	if err != nil {
 		return err
 	}
-	next, err := newChain(blocks, func(next plugin.Handler) plugin.Handler { return s.cluster.handler(s.outside.link(next)) })
+	next, err := newChain(blocks, links{"cache": s.cluster.handler, "forward": s.outside.link})
 	if err != nil {
 		return err
 	}
