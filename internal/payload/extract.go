@@ -115,11 +115,27 @@ func (p *Payload) scatter(raw []byte, at int64, places []io.WriterAt) error {
 	for i, f := range p.index.files {
 		from, to := max(at, begin), min(at+int64(len(raw)), begin+f.size)
 		if places[i] != nil && from < to {
-			if _, err := places[i].WriteAt(raw[from-at:to-at], from-begin); err != nil {
+			if err := inPieces(places[i], raw[from-at:to-at], from-begin); err != nil {
 				return err
 			}
 		}
 		begin += f.size
+	}
+	return nil
+}
+
+// pieceSize is how much of a file is written at once. The kernel keeps what is written in folios as large as the write was,
+// and maps a program by whole folios: written in megabytes, nearly all of a large program is resident once it has run,
+// and stays so.
+const pieceSize = 16 << 10
+
+func inPieces(w io.WriterAt, content []byte, at int64) error {
+	for len(content) > 0 {
+		n := min(int64(len(content)), pieceSize-at%pieceSize)
+		if _, err := w.WriteAt(content[:n], at); err != nil {
+			return err
+		}
+		content, at = content[n:], at+n
 	}
 	return nil
 }
