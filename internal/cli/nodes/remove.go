@@ -2,30 +2,18 @@ package nodes
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"time"
 
-	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/kubectl/pkg/drain"
 
 	"github.com/skerry-io/skerry/internal/cli/cluster"
 	"github.com/skerry-io/skerry/internal/cli/command"
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/server/nodes"
 )
-
-// lostGrace is how long after its time a pod of a node that is not ready is still waited for, in seconds: nobody is there
-// who could end it.
-const lostGrace = 1
-
-// evictionPause is the wait before a pod is asked to leave again that a PodDisruptionBudget still holds.
-const evictionPause = 5 * time.Second
 
 // Remove moves the pods of a node elsewhere, then deletes the Node and its key.
 func Remove(ctx context.Context, env command.Env, flags command.NodeRemove, words []string) error {
@@ -83,51 +71,4 @@ func removeRest(ctx context.Context, client kubernetes.Interface, name string, o
 	}
 	_, err = fmt.Fprintf(out, "node %s was gone; its key is forgotten\n", name)
 	return err
-}
-
-// empty keeps new pods off the node and moves those it has. What the flags do not allow is found before anything is
-// changed.
-func empty(ctx context.Context, client kubernetes.Interface, flags command.NodeRemove, node *core.Node, out io.Writer) error {
-	helper := &drain.Helper{
-		Ctx: ctx, Client: client, Force: flags.Force, GracePeriodSeconds: -1, IgnoreAllDaemonSets: true, Timeout: flags.Timeout,
-		DeleteEmptyDirData: flags.EmptyDir, EvictErrorRetryDelay: evictionPause, Out: out, ErrOut: out,
-		OnPodDeletionOrEvictionFinished: func(pod *core.Pod, _ bool, err error) {
-			if err == nil {
-				_, _ = fmt.Fprintf(out, "pod %s/%s is gone\n", pod.Namespace, pod.Name) // progress; losing it changes nothing
-			}
-		},
-	}
-	if !isReady(node) {
-		helper.SkipWaitForDeleteTimeoutSeconds = lostGrace
-	}
-	if _, err := leaving(helper, node.Name); err != nil {
-		return err
-	}
-	wasCordoned := node.Spec.Unschedulable
-	if err := drain.RunCordonOrUncordon(helper, node, true); err != nil {
-		return cluster.Explain(err, "keep new pods off node %s", node.Name)
-	}
-	pods, err := leaving(helper, node.Name) // those too that came until now
-	if err == nil {
-		err = helper.DeleteOrEvictPods(pods.Pods())
-	}
-	if err == nil || wasCordoned {
-		return cluster.Explain(err, "move the pods of node %s", node.Name)
-	}
-	return fault.New("move the pods of node %s", node.Name).Because(err).
-		Fix("run the command again once they can go, perhaps with a longer --timeout; until then the node takes no new pods: `skerry kubectl uncordon %s` goes back", node.Name)
-}
-
-// leaving are the pods that have to go. An error says which of them the flags do not allow to.
-func leaving(helper *drain.Helper, name string) (*drain.PodDeleteList, error) {
-	pods, errs := helper.GetPodsForDeletion(name)
-	if len(errs) == 0 {
-		return pods, nil
-	}
-	err := errors.Join(errs...)
-	if pods == nil {
-		return nil, cluster.Explain(err, "list the pods of node %s", name)
-	}
-	err = errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) // one line
-	return nil, fault.New("move the pods of node %s", name).Because(err).Fix("end or move those pods yourself, or run the command again with the flags named here")
 }
