@@ -6,7 +6,7 @@ import (
 )
 
 // told is what components tell the status of what they look after.
-type told struct{ dns, helm, metrics, servicelb, storage run.Rows }
+type told struct{ datastore, dns, helm, metrics, servicelb, storage run.Rows }
 
 // manifestDetails tells how far each of the user's manifests is.
 func (s *Server) manifestDetails() []run.Detail {

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"net"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -14,8 +13,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/skerry-io/skerry/datastore"
-	"github.com/skerry-io/skerry/datastore/kinesql"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/apiserver"
@@ -39,7 +36,7 @@ func (s *Server) Services() []run.Service {
 	table := []run.Service{
 		{Name: "port", Run: port.Run},
 		{Name: "certificates", Run: s.certificates},
-		{Name: "datastore", Run: s.datastore, Grace: 5 * time.Second},
+		{Name: "datastore", Run: s.datastore, Grace: 5 * time.Second, Details: s.told.datastore.Details},
 		{Name: "apiserver", Needs: []string{"port", "datastore"}, Grace: 4 * time.Second,
 			Run: func(ctx context.Context, isReady func()) error {
 				return api.Run(ctx, func() { ready.Store(true); isReady() })
@@ -144,18 +141,6 @@ func (s *Server) adminConfig() *rest.Config {
 	return &rest.Config{Host: s.URL(), QPS: -1, TLSClientConfig: rest.TLSClientConfig{
 		CAFile: s.pki.Authority("server-ca").CertFile(), CertFile: s.pki.Admin.CertFile(), KeyFile: s.pki.Admin.KeyFile(),
 	}}
-}
-
-// socket is where the datastore serves the etcd API.
-func (s *Server) socket() string { return filepath.Join(s.paths.ServerDir(), "datastore.sock") }
-
-func (s *Server) datastore(ctx context.Context, ready func()) error {
-	store, wait, err := kinesql.Open(ctx, s.paths.DBDir())
-	if err != nil {
-		return err
-	}
-	defer wait()
-	return datastore.Serve(ctx, store, s.socket(), ready)
 }
 
 func (s *Server) cluster() wire.Cluster {

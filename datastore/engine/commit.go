@@ -245,7 +245,9 @@ func (e *Engine) recall(ctx context.Context, g *group) error {
 func (e *Engine) publish(g *group) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.committed = e.head
+	if e.committed = e.head; len(g.disk) > 0 {
+		e.stored = g.disk[len(g.disk)-1].Revision
+	}
 	for _, event := range g.events {
 		if lease := event.KV.Lease; lease > 0 {
 			e.deadlines.add(deadline{time.Now().Add(seconds(lease)), event.KV.Key, event.KV.ModRevision})

@@ -45,6 +45,7 @@ type Engine struct {
 	index     *index
 	head      int64 // the newest revision that was given to a change, committed or not
 	committed int64 // the newest that readers see
+	stored    int64 // the newest that is for the disk
 	compacted int64 // readers may not ask for what was before it
 	pins      map[int64]int
 	tellers   map[*subscription]struct{}
@@ -133,6 +134,7 @@ func (e *Engine) load(ctx context.Context) error {
 			return nil
 		}
 		e.adopt(r)
+		e.stored = r.Revision
 		return nil
 	})
 	if err != nil {

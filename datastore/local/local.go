@@ -22,6 +22,8 @@ const (
 	checkpointFile = "short-lived"
 	claimFile      = "revisions"
 	lockFile       = "lock"
+	lossFile       = "losses"
+	snapshotFolder = "snapshots"
 )
 
 // Config says where the datastore lies and how it is kept.
@@ -30,6 +32,12 @@ type Config struct {
 	Dir string
 	// CommitInterval is how long an answered write may wait for the disk. With 0 it is answered when the disk has it.
 	CommitInterval time.Duration
+	// SnapshotInterval is between two snapshots, which are made only when something changed; with 0 there are none.
+	SnapshotInterval time.Duration
+	// SnapshotCount is how many snapshots are kept.
+	SnapshotCount int
+	// Lost, if set, is told what was lost by damage lately, at the start.
+	Lost func(Loss)
 	// DiskOnly keeps short-lived keys on disk too; it is for tests.
 	DiskOnly bool
 	// Failpoint, if set, is told the names of places where a test can end the process.
@@ -43,39 +51,77 @@ func Open(ctx context.Context, c Config) (datastore.Store, func(), error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, nil, fault.New("create the database directory").Because(err).Fix("make %s a directory on a disk that can be written", c.Dir)
 	}
-	unlock, err := lock(filepath.Join(c.Dir, lockFile))
+	unlock, err := lock(c.path(lockFile))
 	if err != nil {
 		return nil, nil, err
 	}
-	opened, err := open(ctx, c)
+	opened, err := openOrHeal(ctx, c)
 	if err != nil {
 		unlock()
 		return nil, nil, err
 	}
+	for _, l := range c.losses() {
+		if c.Lost != nil {
+			c.Lost(l)
+		}
+	}
+	keeper := keep(ctx, c, opened)
 	return opened, func() {
+		keeper.end()
 		opened.Close()
 		unlock()
 	}, nil
 }
 
-func open(ctx context.Context, c Config) (*engine.Engine, error) {
+// openOrHeal opens the database. One that is damaged is replaced by its newest snapshot; a log that is damaged is used as
+// far as it is whole.
+func openOrHeal(ctx context.Context, c Config) (*engine.Engine, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if err := takeOver(ctx, c); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(c.Dir, databaseFile)
-	if err := check(path); err != nil {
+	log := sqlite.CheckLog(c.path(databaseFile))
+	if log != nil && !sqlite.Damaged(log) {
+		return nil, unusable(c.path(databaseFile), log)
+	}
+	kept, err := c.keepLog(log)
+	if err != nil {
 		return nil, err
 	}
-	disk, err := sqlite.Open(ctx, path, sqlite.Options{Beside: filepath.Join(c.Dir, claimFile), Failpoint: c.Failpoint})
+	opened, err := open(ctx, c)
+	if err == nil && log != nil {
+		return opened, c.mournLog(ctx, opened, kept, log)
+	}
+	if err == nil || !sqlite.Damaged(err) && !errors.Is(err, errGone) {
+		return opened, err
+	}
+	loss, err := c.heal(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.mourn(*loss); err != nil {
+		return nil, err
+	}
+	return open(ctx, c)
+}
+
+// errGone says that the database is not where it was.
+var errGone = errors.New("it is gone")
+
+func open(ctx context.Context, c Config) (*engine.Engine, error) {
+	path := c.path(databaseFile)
+	if c.lost() {
+		return nil, unusable(path, errGone)
+	}
+	disk, err := sqlite.Open(ctx, path, sqlite.Options{Beside: c.path(claimFile), Failpoint: c.Failpoint})
 	if err != nil {
 		return nil, unusable(path, err)
 	}
 	var memory engine.Memory // stays nil, which no *ramtier.Tier is
 	if !c.DiskOnly {
-		memory = ramtier.New(ramtier.Options{Path: filepath.Join(c.Dir, checkpointFile), Failpoint: c.Failpoint, Log: c.Log})
+		memory = ramtier.New(ramtier.Options{Path: c.path(checkpointFile), Failpoint: c.Failpoint, Log: c.Log})
 	}
 	opened, err := engine.Open(ctx, disk, memory, engine.Options{Interval: c.CommitInterval, Failpoint: c.Failpoint, Log: c.Log})
 	if err != nil {

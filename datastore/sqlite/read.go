@@ -6,8 +6,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/skerry-io/skerry/datastore/engine"
 )
@@ -63,7 +66,19 @@ func (db *DB) loadState(ctx context.Context) (state engine.State, err error) {
 			state.Limit = value
 		}
 	}
+	if claimed, err := Claimed(db.options.Beside); err == nil { // the file knows more when the write-ahead log was damaged
+		state.Limit = max(state.Limit, claimed)
+	}
 	return state, rows.Err()
+}
+
+// Claimed reads the file of Options.Beside: the revision up to which some may have been given out.
+func Claimed(path string) (int64, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 }
 
 // Values reads the records of some revisions; one that is not there is damage.

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"hash/crc32"
 
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/skerry-io/skerry/datastore/engine"
 )
 
@@ -63,4 +66,14 @@ func decode(revision int64, data []byte) (engine.Record, error) {
 	r.Created, r.Version, r.Lease, r.Expires = revision-numbers[0], numbers[1], numbers[2], numbers[3]
 	r.Key, r.Value = string(rest[:numbers[4]]), rest[numbers[4]:]
 	return r, nil
+}
+
+// Damaged says that an error means that the file is not what was written, and not that the disk is full, slow or gone.
+func Damaged(err error) bool {
+	var told *driver.Error
+	if errors.As(err, &told) {
+		code := told.Code() & 0xff // the rest says more about where
+		return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
+	}
+	return errors.Is(err, ErrDamaged)
 }

@@ -1,6 +1,9 @@
 package config
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Server holds the settings of `skerry server`.
 type Server struct {
@@ -14,6 +17,10 @@ type Server struct {
 	ServiceNodePortRange PortRange      `key:"service-node-port-range" def:"30000-32767" as:"first-last" help:"ports of services of type NodePort"`
 	ClusterDNS           []netip.Addr   `key:"cluster-dns" as:"address" help:"address of the cluster's DNS service (default: the tenth address of service-cidr, 10.43.0.10)"`
 	ClusterDomain        string         `key:"cluster-domain" def:"cluster.local" as:"name" help:"DNS domain of the cluster"`
+
+	DatastoreCommitInterval    time.Duration `key:"datastore-commit-interval" def:"0s" as:"duration" help:"how long an answered write may wait for the disk, so that fewer are written; a crash or a power cut loses writes this recent (default: none, a write is answered when the disk has it)"`
+	DatastoreSnapshotInterval  time.Duration `key:"datastore-snapshot-interval" def:"12h" as:"duration" help:"how often a copy of the datastore is kept beside it, for the day on which it is damaged; only when something changed, never with 0s"`
+	DatastoreSnapshotRetention int           `key:"datastore-snapshot-retention" def:"5" as:"number" help:"how many of these copies are kept"`
 
 	AgentToken         Secret `key:"agent-token" as:"token" help:"secret that agents join with, apart from the servers' own (default: token)"`
 	AgentTokenFile     string `key:"agent-token-file" as:"path" help:"file that holds the agents' token"`

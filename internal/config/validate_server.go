@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -21,6 +22,7 @@ func (s Server) Validate() error {
 	s.validatePool(&p)
 	s.validatePorts(&p)
 	s.validateNames(&p)
+	s.validateDatastore(&p)
 	validateAbs("write-kubeconfig", s.WriteKubeconfig, &p)
 	validateArgs("kube-apiserver-arg", s.KubeAPIServerArg, &p)
 	validateArgs("kube-controller-manager-arg", s.KubeControllerManagerArg, &p)
@@ -29,6 +31,28 @@ func (s Server) Validate() error {
 		p.Add("write-kubeconfig", "write-kubeconfig names no file").Fix("remove the setting to use %s", DefaultKubeconfig)
 	}
 	return p.Err()
+}
+
+const (
+	// longestCommitInterval is more than anybody can want to lose.
+	longestCommitInterval = time.Minute
+	// shortestSnapshotInterval keeps a slip of the pen from writing all day.
+	shortestSnapshotInterval = time.Minute
+)
+
+func (s Server) validateDatastore(p *fault.Problems) {
+	if s.DatastoreCommitInterval < 0 || s.DatastoreCommitInterval > longestCommitInterval {
+		p.Add("datastore-commit-interval", "datastore-commit-interval is %s, and may be 0s to %s", s.DatastoreCommitInterval, longestCommitInterval).
+			Fix("give how much may be lost, for example 1s")
+	}
+	if n := s.DatastoreSnapshotInterval; n != 0 && n < shortestSnapshotInterval {
+		p.Add("datastore-snapshot-interval", "datastore-snapshot-interval is %s, and may be %s or more, or 0s for no snapshots", n, shortestSnapshotInterval).
+			Fix("give a time that wears out no flash, for example 12h")
+	}
+	if s.DatastoreSnapshotRetention < 1 {
+		p.Add("datastore-snapshot-retention", "datastore-snapshot-retention is %d, and at least one copy is kept", s.DatastoreSnapshotRetention).
+			Fix("give 1 or more, or switch snapshots off by datastore-snapshot-interval: 0s")
+	}
 }
 
 // limits are the prefix lengths that Kubernetes accepts and that leave room to work in.
