@@ -11,7 +11,6 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/skerry-io/skerry/agent/nodewatch"
 )
@@ -27,26 +26,12 @@ type Config struct {
 // Run writes the addresses once the Node exists, and waits for the end: they change with a new start alone.
 func Run(ctx context.Context, c Config, ready func()) error {
 	ready() // nothing waits for it
-	node, err := nodewatch.Until(ctx, c.Kubeconfig, c.NodeName, func(*core.Node) bool { return true })
-	if ctx.Err() != nil {
+	return nodewatch.Once(ctx, c.Kubeconfig, c.NodeName, func(ctx context.Context, client kubernetes.Interface, node *core.Node) error {
+		if err := c.write(ctx, client, node); err != nil {
+			return fmt.Errorf("write the node's external addresses: %w", err)
+		}
 		return nil
-	}
-	if err != nil {
-		return err
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
-	if err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	if err := c.write(ctx, client, node); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("write the node's external addresses: %w", err)
-	}
-	<-ctx.Done()
-	return nil
+	})
 }
 
 // write replaces the addresses of the Node unless they are these.

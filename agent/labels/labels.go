@@ -12,7 +12,6 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/skerry-io/skerry/agent/nodewatch"
 	"github.com/skerry-io/skerry/internal/wire"
@@ -29,26 +28,12 @@ type Config struct {
 // Run asks once the Node exists, and waits for the end.
 func Run(ctx context.Context, c Config, ready func()) error {
 	ready() // nothing waits for it
-	node, err := nodewatch.Until(ctx, c.Kubeconfig, c.NodeName, func(*core.Node) bool { return true })
-	if ctx.Err() != nil {
+	return nodewatch.Once(ctx, c.Kubeconfig, c.NodeName, func(ctx context.Context, client kubernetes.Interface, node *core.Node) error {
+		if err := c.ask(ctx, client, node); err != nil {
+			return fmt.Errorf("ask for the node's labels and taints: %w", err)
+		}
 		return nil
-	}
-	if err != nil {
-		return err
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
-	if err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	if err := c.ask(ctx, client, node); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("ask for the node's labels and taints: %w", err)
-	}
-	<-ctx.Done()
-	return nil
+	})
 }
 
 // ask writes the wish onto the Node unless it is fulfilled.

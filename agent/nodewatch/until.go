@@ -19,15 +19,36 @@ const retry = 200 * time.Millisecond
 
 // Until waits for the Node called name to satisfy done. kubeconfig is a file that may read it.
 func Until(ctx context.Context, kubeconfig, name string, done func(*core.Node) bool) (*core.Node, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-	if err != nil {
-		return nil, err
-	}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := clientOf(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
 	return insist(ctx, client, name, done)
+}
+
+// Once waits for the Node called name to exist, calls do with it, and returns when ctx ends, or with the error of do.
+func Once(ctx context.Context, kubeconfig, name string, do func(context.Context, kubernetes.Interface, *core.Node) error) error {
+	client, err := clientOf(kubeconfig)
+	if err != nil {
+		return err
+	}
+	node, err := insist(ctx, client, name, func(*core.Node) bool { return true })
+	if err != nil {
+		return nil // ctx ended
+	}
+	if err := do(ctx, client, node); err != nil && ctx.Err() == nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func clientOf(kubeconfig string) (kubernetes.Interface, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(config)
 }
 
 // insist looks again and again, as the API server may be starting, or may just not know this node yet.
