@@ -51,7 +51,7 @@ func TestDNSLoad(t *testing.T) {
 	c.host.Write("/etc/resolv.conf", []byte("nameserver "+c.host.Address()+"\n"))
 	c.start(t)
 	for i := range dnsNames {
-		if err := c.oneOfMany(t, i); err != nil {
+		if err := oneOfMany(t, c.api, i); err != nil {
 			t.Fatal(err)
 		}
 	}

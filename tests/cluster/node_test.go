@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/skerry-io/skerry/tests/crowd"
@@ -145,6 +146,11 @@ func (n *node) apiReady(t *testing.T) {
 
 // client is the administrator's, dialing from inside the host.
 func (n *node) client() (kubernetes.Interface, error) {
+	return n.configured(func(c *rest.Config) { c.QPS, c.Burst = 200, 400 })
+}
+
+// configured is a client that is not quite like that.
+func (n *node) configured(change func(*rest.Config)) (kubernetes.Interface, error) {
 	text, err := n.host.Read(kubeconfig)
 	if err != nil {
 		return nil, err
@@ -154,8 +160,8 @@ func (n *node) client() (kubernetes.Interface, error) {
 		return nil, err
 	}
 	config.Dial = n.host.Dial
-	config.QPS, config.Burst = 200, 400
 	config.Timeout = 20 * time.Second
+	change(config)
 	return kubernetes.NewForConfig(config)
 }
 
