@@ -267,6 +267,9 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	b.chart("default", "a", spec)
 	b.says("far/configmaps/a", "more", `{"a":5,"b":2,"c":"1,2"}`)
 	b.says("far/configmaps/a", "text", "true")
+	spec["chartContent"] = pack(t, "1.5.0", map[string]string{"long.txt": strings.Repeat("all work and no play\n", 200_000), "more.txt": strings.Repeat("and more\n", 200_000)})
+	b.chart("default", "a", spec)
+	b.is("a", reasonDeployed, "small 1.5.0") // 6 MB, which are little when they are packed
 	spec["targetNamespace"] = "kube-system"
 	b.chart("default", "a", spec)
 	b.says("kube-system/configmaps/a", "text", "true")

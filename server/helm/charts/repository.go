@@ -1,6 +1,7 @@
 package charts
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -84,25 +85,26 @@ func (s Source) pick(text []byte, home string) (entry, error) {
 // only cuts the lines about one chart out of an index, as public ones have tens of megabytes, which would be some
 // hundreds once parsed. An index that is not laid out as Helm writes it is given as a whole.
 func only(text []byte, chart string) []byte {
-	if !strings.Contains("\n"+string(text[:min(len(text), 64)]), "\napiVersion:") {
+	if !bytes.Contains(text[:min(len(text), 64)], []byte("apiVersion:")) {
 		return text
 	}
-	lines, within := []string{"entries:"}, false
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimRight(line, "\r\n")
-		indent := len(line) - len(strings.TrimLeft(line, " "))
-		isKey := indent <= 2 && !strings.HasPrefix(strings.TrimLeft(line, " "), "-") && strings.TrimSpace(line) != ""
-		if isKey {
-			within = indent == 2 && strings.Trim(strings.TrimSuffix(strings.TrimSpace(line), ":"), `"'`) == chart
+	part, within := []byte("entries:\n"), false
+	empty := len(part)
+	for line := range bytes.Lines(text) {
+		bare := bytes.TrimLeft(line, " ")
+		indent := len(line) - len(bare)
+		bare = bytes.TrimSpace(bare)
+		if indent <= 2 && len(bare) > 0 && bare[0] != '-' {
+			within = indent == 2 && strings.Trim(string(bytes.TrimSuffix(bare, []byte(":"))), `"'`) == chart
 		}
 		if within {
-			lines = append(lines, line)
+			part = append(part, line...)
 		}
 	}
-	if len(lines) == 1 {
+	if len(part) == empty {
 		return text
 	}
-	return []byte(strings.Join(lines, "\n"))
+	return part
 }
 
 // newest gives the highest version that is wanted: one exactly, one of a range, or any that is no prerelease.
