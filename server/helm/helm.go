@@ -78,9 +78,9 @@ func (h *Helm) Run(ctx context.Context, c Clients, ready func()) error {
 		return orNil(ctx, err)
 	}
 	h.queue = workqueue.NewTypedDelayingQueue[types.NamespacedName]()
-	h.desk, h.refs = newDesk(), &references{}
 	ctx, cancel := context.WithCancel(ctx)
 	var parts sync.WaitGroup
+	h.desk, h.refs = newDesk(), newReferences(ctx, h, &parts)
 	defer parts.Wait()
 	defer h.queue.ShutDown()
 	defer cancel()
@@ -112,7 +112,6 @@ func (h *Helm) work(ctx context.Context, parts *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
-	h.refs.start(ctx, h, parts)
 	parts.Go(func() { configs.RunWithContext(ctx) })
 	for range hands {
 		parts.Go(func() { h.toil(ctx) })

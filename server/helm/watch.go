@@ -76,8 +76,8 @@ type use struct {
 	stop context.CancelFunc
 }
 
-func (r *references) start(ctx context.Context, h *Helm, parts *sync.WaitGroup) {
-	r.ctx, r.helm, r.parts, r.used = ctx, h, parts, map[reference]*use{}
+func newReferences(ctx context.Context, h *Helm, parts *sync.WaitGroup) *references {
+	return &references{ctx: ctx, helm: h, parts: parts, used: map[reference]*use{}}
 }
 
 // follow makes these the objects that a HelmChart names.
