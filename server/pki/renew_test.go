@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto/ecdsa"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -28,13 +29,13 @@ func TestRenewWaitsUntilAThirdIsLeft(t *testing.T) {
 			t.Errorf("in the middle of their lives: %v, %v", renewed, err)
 		}
 		time.Sleep(worn - healthy)
-		keys := map[string]any{}
+		keys := map[string]*ecdsa.PrivateKey{}
 		for _, l := range p.leaves {
 			_, key, err := l.pair.Load()
 			if err != nil {
 				t.Fatal(err)
 			}
-			keys[l.pair.Base] = key.D.String()
+			keys[l.pair.Base] = key
 		}
 		renewed, err := p.Renew(quiet)
 		if len(renewed) != len(p.leaves) || err != nil {
@@ -45,7 +46,7 @@ func TestRenewWaitsUntilAThirdIsLeft(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if keys[l.pair.Base] != key.D.String() {
+			if !key.Equal(keys[l.pair.Base]) {
 				t.Errorf("%s has another key: whoever reads both files meanwhile gets two that do not fit", l.pair.Base)
 			}
 			usage := x509.ExtKeyUsageClientAuth
