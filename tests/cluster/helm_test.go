@@ -110,7 +110,7 @@ func rolledBack(t *testing.T, n *node, spec map[string]any) {
 	n.swift(t, "it is tried", func() error { return n.held("sea", "lamp", "colour", "blue") })
 	n.chartIs(t, "harbour", "RolledBack")
 	n.reads(t, "sea", "lamp", "colour", "green")
-	if said := n.kubectl(t, "get", "events", "-n", "kube-system", "--field-selector", "reason=RolledBack"); !strings.Contains(said, "Deployment web is not ready") {
+	if said := n.kubectl(t, "get", "events", "-n", "kube-system", "--field-selector", "reason=RolledBack"); !strings.Contains(said, "Deployment web is not ready: after 8s; container web of") {
 		t.Errorf("events say %s", said)
 	}
 

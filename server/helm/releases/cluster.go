@@ -2,8 +2,10 @@ package releases
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"helm.sh/helm/v3/pkg/kube"
@@ -43,7 +45,7 @@ func (c *cluster) Wait(list kube.ResourceList, timeout time.Duration) error {
 		began := time.Now()
 		err := c.until(timeout, func(ctx context.Context) (bool, error) { return checker.IsReady(ctx, one) })
 		if err != nil {
-			return fmt.Errorf("%s is not ready: %w", titleOf(one), err)
+			return fmt.Errorf("%s is not ready: %w%s", titleOf(one), err, c.why(one))
 		}
 		timeout -= time.Since(began)
 	}
@@ -115,7 +117,7 @@ func (c *cluster) podDone(ctx context.Context, namespace, name string) (bool, er
 		return false, err
 	}
 	if pod.Status.Phase == core.PodFailed {
-		return false, final{fmt.Errorf("the Pod failed: %s %s", pod.Status.Reason, pod.Status.Message)}
+		return false, final{errors.New(strings.TrimRight("the Pod failed: "+pod.Status.Reason+": "+pod.Status.Message, ": "))}
 	}
 	return pod.Status.Phase == core.PodSucceeded, fmt.Errorf("the Pod is %s", pod.Status.Phase)
 }
