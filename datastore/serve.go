@@ -74,11 +74,11 @@ func Serve(ctx context.Context, store Store, socket string, ready func()) error 
 	}
 }
 
-// register puts the parts of etcd's API together: all of kine's but the watches. Kine's own wake up ten times a second
+// register puts the parts of etcd's API together: all of kine's but the watches and two calls. Kine's own wake up ten times a second
 // for each of the API server's hundred streams.
 func register(srv *grpc.Server, store Store, hub *watch.Hub) {
 	kine := server.New(store, "unix", notifyInterval, EtcdVersion)
-	etcdserverpb.RegisterKVServer(srv, kine)
+	etcdserverpb.RegisterKVServer(srv, keys{kine, store})
 	etcdserverpb.RegisterWatchServer(srv, hub)
 	etcdserverpb.RegisterLeaseServer(srv, kine)
 	etcdserverpb.RegisterClusterServer(srv, kine)

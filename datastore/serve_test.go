@@ -258,6 +258,33 @@ func TestCompactionIsAsked(t *testing.T) {
 	}
 }
 
+// The API server makes neither call; people with etcdctl do.
+func TestPutAndDelete(t *testing.T) {
+	c, _ := serve(t, t.TempDir())
+	create(t, c, "/registry/b", "1")
+	for i, want := range []string{"(none)", "v0", "v1"} {
+		before := "(none)"
+		answer, err := c.Put(t.Context(), "/registry/a", fmt.Sprintf("v%d", i), clientv3.WithPrevKV())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.PrevKv != nil {
+			before = string(answer.PrevKv.Value)
+		}
+		if got := value(t, c, "/registry/a"); got != fmt.Sprintf("v%d", i) || before != want {
+			t.Errorf("put v%d: it is %q, and was %q", i, got, before)
+		}
+		create(t, c, fmt.Sprintf("/registry/b%d", i), "1") // the key is not the last that was written
+	}
+	answer, err := c.Delete(t.Context(), "/registry/b", clientv3.WithPrefix(), clientv3.WithPrevKV())
+	if err != nil || answer.Deleted != 4 || len(answer.PrevKvs) != 4 {
+		t.Errorf("a delete of four keys: %v, %v", answer, err)
+	}
+	if got := value(t, c, "/registry/b1") + value(t, c, "/registry/a"); got != "(none)v2" {
+		t.Errorf("after it there is %q", got)
+	}
+}
+
 func TestALeaseEndsItsKeys(t *testing.T) {
 	c, _ := serve(t, t.TempDir())
 	lease, err := c.Grant(t.Context(), 1)

@@ -12,16 +12,14 @@ func (e *Engine) Stored() int64 {
 	return e.stored
 }
 
-// Copy hands over all keys that the disk keeps, in order, as they are at one revision, which it gives first. Writers go on.
-func (e *Engine) Copy(ctx context.Context, begin func(revision int64) error, each func(Record) error) error {
+// Copy hands over all keys that the disk keeps, in order, as they are at one revision, which is not before Stored. Writers
+// go on.
+func (e *Engine) Copy(ctx context.Context, each func(Record) error) error {
 	at, _, release, err := e.see(0)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := begin(at); err != nil {
-		return err
-	}
 	for from := ""; ; {
 		records := e.page(from, at)
 		if len(records) == 0 {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/skerry-io/skerry/datastore"
 	"github.com/skerry-io/skerry/datastore/kinesql"
@@ -33,6 +34,28 @@ func crasher() storetest.Crasher {
 
 func TestCrash(t *testing.T)      { storetest.Crash(t, crasher()) }
 func TestCrashChild(t *testing.T) { storetest.Child(t, crasher()) }
+
+// TestCrashInterval: what was answered a moment ago may be lost then, but revisions never go back.
+func TestCrashInterval(t *testing.T) {
+	c := late()
+	c.Points = []string{"sqlite/claimed-beside", "sqlite/filled", "sqlite/committed", "engine/published"}
+	storetest.Crash(t, c)
+}
+
+func TestCrashIntervalChild(t *testing.T) { storetest.Child(t, late()) }
+
+func late() storetest.Crasher {
+	c := crasher()
+	c.Child, c.Late = "TestCrashIntervalChild", true
+	c.Open = func(t testing.TB, dir string, at func(string)) (datastore.Store, func()) {
+		store, done, err := local.Open(t.Context(), local.Config{Dir: dir, CommitInterval: 20 * time.Millisecond, Failpoint: at, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store, done
+	}
+	return c
+}
 
 // TestCrashTakeOver: the power may go at any step of the move from an earlier release.
 func TestCrashTakeOver(t *testing.T) {

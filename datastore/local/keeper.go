@@ -80,7 +80,7 @@ func (k *keeper) snapshot(ctx context.Context) error {
 		return nil
 	}
 	made, err := k.ring.Write(time.Now(), engine.State{Revision: k.engine.Stored()}, func(each func(engine.Record) error) error {
-		return k.engine.Copy(ctx, func(int64) error { return nil }, each)
+		return k.engine.Copy(ctx, each)
 	})
 	if err != nil {
 		return err

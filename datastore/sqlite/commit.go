@@ -10,8 +10,12 @@ import (
 	"github.com/skerry-io/skerry/datastore/engine"
 )
 
-// pageSize is SQLite's, in bytes.
-const pageSize = 4096
+const (
+	// pageSize is SQLite's, in bytes.
+	pageSize = 4096
+	// mostScratch is how much the writer keeps for the next record, in bytes.
+	mostScratch = 256 << 10
+)
 
 // Commit writes a batch in one transaction with one sync.
 func (db *DB) Commit(ctx context.Context, b engine.Batch) error {
@@ -66,7 +70,9 @@ func (db *DB) fill(ctx context.Context, b engine.Batch) error {
 			return err
 		}
 	}
-	db.pages += bytes/pageSize + len(b.Drop)/8 + 3
+	if db.pages += bytes/pageSize + len(b.Drop)/8 + 3; cap(db.scratch) > mostScratch {
+		db.scratch = nil
+	}
 	return nil
 }
 
@@ -78,6 +84,7 @@ func (db *DB) Settle(ctx context.Context) error {
 	}
 	var busy, log, done int
 	if err := db.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &done); err != nil {
+		db.pages = 0 // not at once again: the disk may be full
 		return err
 	}
 	if db.pages = log - done; db.pages >= walPages {

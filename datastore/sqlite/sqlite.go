@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 
 	_ "modernc.org/sqlite" // registers itself with database/sql
@@ -66,6 +67,9 @@ func Open(ctx context.Context, path string, options Options) (*DB, error) {
 
 func (db *DB) open(ctx context.Context) (err error) {
 	common := fmt.Sprintf("busy_timeout(10000),synchronous(2),wal_autocheckpoint(%d),journal_size_limit(%d),temp_store(2)", walBackstop, walFile)
+	if err := own(db.path); err != nil {
+		return err
+	}
 	if db.writing, err = connect(db.path, "auto_vacuum(2),journal_mode(WAL),"+common+",cache_size(-1024)", 1); err != nil {
 		return err
 	}
@@ -87,6 +91,15 @@ func (db *DB) open(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// own makes the file, so that it is for root alone: SQLite takes over its mode for the files beside it.
+func own(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // connect makes a pool of connections with these pragmas.

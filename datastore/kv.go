@@ -1,0 +1,79 @@
+package datastore
+
+import (
+	"context"
+
+	"github.com/k3s-io/kine/pkg/server"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+)
+
+// keys is kine's part of the API that reads and writes keys, but for two calls which the API server does not make, and
+// people with etcdctl do: kine answers a put of a key that exists and does not do it, and does not know how to delete.
+type keys struct {
+	*server.KVServerBridge
+	store Store
+}
+
+// Put writes a key, whatever it was.
+func (k keys) Put(ctx context.Context, r *etcdserverpb.PutRequest) (*etcdserverpb.PutResponse, error) {
+	if r.IgnoreLease || r.IgnoreValue {
+		return k.KVServerBridge.Put(ctx, r) // says that it cannot
+	}
+	for {
+		_, before, err := k.store.Get(ctx, string(r.Key), 0, !r.PrevKv)
+		if err != nil {
+			return nil, err
+		}
+		var revision int64
+		var done bool
+		if before == nil {
+			revision, err = k.store.Create(ctx, string(r.Key), r.Value, r.Lease)
+			done = err == nil
+		} else {
+			revision, _, done, err = k.store.Update(ctx, string(r.Key), r.Value, before.ModRevision, r.Lease)
+		}
+		if err != nil && err != server.ErrKeyExists { //nolint:errorlint // it is compared as kine does
+			return nil, err
+		}
+		if !done { // someone else was faster
+			continue
+		}
+		answer := &etcdserverpb.PutResponse{Header: &etcdserverpb.ResponseHeader{Revision: revision}}
+		if r.PrevKv {
+			answer.PrevKv = former(before)
+		}
+		return answer, nil
+	}
+}
+
+// DeleteRange removes the keys of a range, each by itself: what is written to it meanwhile may stay.
+func (k keys) DeleteRange(ctx context.Context, r *etcdserverpb.DeleteRangeRequest) (*etcdserverpb.DeleteRangeResponse, error) {
+	revision, kvs, err := k.store.List(ctx, string(r.Key), string(r.RangeEnd), 0, 0, true)
+	if err != nil {
+		return nil, err
+	}
+	answer := &etcdserverpb.DeleteRangeResponse{}
+	for _, kv := range kvs {
+		at, gone, done, err := k.store.Delete(ctx, kv.Key, 0)
+		if err != nil {
+			return nil, err
+		}
+		if revision = max(revision, at); !done || gone == nil {
+			continue
+		}
+		if answer.Deleted++; r.PrevKv {
+			answer.PrevKvs = append(answer.PrevKvs, former(gone))
+		}
+	}
+	answer.Header = &etcdserverpb.ResponseHeader{Revision: revision}
+	return answer, nil
+}
+
+func former(kv *server.KeyValue) *mvccpb.KeyValue {
+	if kv == nil {
+		return nil
+	}
+	return &mvccpb.KeyValue{Key: []byte(kv.Key), Value: kv.Value, Version: kv.Version, Lease: kv.Lease,
+		CreateRevision: kv.CreateRevision, ModRevision: kv.ModRevision}
+}
