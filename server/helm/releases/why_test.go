@@ -72,7 +72,9 @@ func TestWaits(t *testing.T) {
 		ends("the hook Pod bad: the Pod failed: Evicted", 0, hook("Pod", "bad"))
 		ends("the hook Pod slow: after 1m0s: the Pod is Running", time.Minute, hook("Pod", "slow"))
 		ends("the hook Job slow: after 1m0s: 2 of its pods run and 0 failed", time.Minute, hook("Job", "slow"))
-		ends("", 0, func() error { return c.Wait([]*resource.Info{info("DaemonSet", "a", nil), info("Service", "a", nil)}, time.Minute) })
+		ends("", 0, func() error {
+			return c.Wait([]*resource.Info{info("DaemonSet", "a", nil), info("Service", "a", nil)}, time.Minute)
+		})
 		time.AfterFunc(5*time.Second, func() { cancel(errors.New("another spec")) })
 		ends("the hook Pod slow: another spec", 5*time.Second, hook("Pod", "slow"))
 	})
