@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
+	"sync"
 
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -43,13 +43,28 @@ func (n *Node) netpol(ctx context.Context, ready func()) error {
 		return fmt.Errorf("read the kubelet's kubeconfig: %w", err)
 	}
 	c.API.ContentType = "application/vnd.kubernetes.protobuf"
+	off := make(chan struct{})
+	c.Off = off
+	ctx, stop := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	defer stop()
+	wait.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-n.id.Changed():
+			if n.id.Told().Without(wire.ComponentNetworkPolicy) {
+				close(off)
+			}
+		}
+	})
 	return netpol.Run(ctx, c, ready)
 }
 
 // policed says that this node makes NetworkPolicies true.
 func (n *Node) policed() bool {
 	cluster := n.id.Cluster()
-	return cluster.Backend != overlay.None && !slices.Contains(cluster.Disabled, wire.ComponentNetworkPolicy)
+	return cluster.Backend != overlay.None && !cluster.Without(wire.ComponentNetworkPolicy)
 }
 
 // netpolDir is cleared by a reboot.

@@ -100,6 +100,9 @@ func (n *Node) Cluster() wire.Cluster { return n.cluster }
 // Changed closes when a server has told something else than Cluster says. The next start will have it.
 func (n *Node) Changed() <-chan struct{} { return n.changed }
 
+// Told is what a server told last of what Cluster says.
+func (n *Node) Told() wire.Cluster { return n.now.Load().Cluster }
+
 // ClientCAFile holds the CA of those who may call this node's kubelet.
 func (n *Node) ClientCAFile() string { return n.path("client-ca.crt") }
 

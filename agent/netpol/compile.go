@@ -94,7 +94,11 @@ func (k *compiler) chain(at place, policies []*policy) string {
 	var names []string
 	for _, p := range policies {
 		names = append(names, p.key)
-		c.rules = append(c.rules, k.part(part{at, p})...)
+		for _, r := range k.part(part{at, p}) {
+			if !slices.ContainsFunc(c.rules, r.equal) { // another policy may have said it
+				c.rules = append(c.rules, r)
+			}
+		}
 	}
 	c.note = strings.Join(names, ", ")
 	name := fmt.Sprintf("%s%s-%s", at.way, at.family, hash(fmt.Sprintf("%q %v", names, c.rules)))
@@ -117,6 +121,9 @@ func (k *compiler) part(p part) []rule {
 func (k *compiler) rules(p part, a allowance) []rule {
 	var all []rule
 	for _, d := range a.doors {
+		if len(d.ports) > 1 {
+			k.portSet(d.ports)
+		}
 		switch {
 		case d.name == "":
 			all = append(all, k.from(a, p.family, rule{protocol: d.protocol, ports: d.ports})...)
@@ -261,6 +268,15 @@ func (k *compiler) blockSet(a allowance, f family) string {
 	name := "block" + string(f) + "-" + hash(strings.Join(members, ","))
 	k.out.sets[name] = set{family: f, ranges: true, members: members}
 	return name
+}
+
+// portSet makes the set that a rule with several ranges of ports needs.
+func (k *compiler) portSet(spans []span) {
+	var members []string
+	for _, s := range spans {
+		members = append(members, s.String())
+	}
+	k.out.sets[portSetName(spans)] = set{family: ports, ranges: true, members: members}
 }
 
 // meaning says in words whom an allowance is about.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"testing"
@@ -213,4 +214,9 @@ func (g *guest) dial(protocol string, to netip.Addr, port int) (conn net.Conn, e
 		conn, err = d.Dial(protocol, netip.AddrPortFrom(to, uint16(port)).String())
 	})
 	return conn, err
+}
+
+func nftOutput(args ...string) (string, error) {
+	out, err := exec.Command("nft", args...).CombinedOutput()
+	return string(out), err
 }

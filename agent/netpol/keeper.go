@@ -26,6 +26,7 @@ type keeper struct {
 	facts   *facts
 	changed func()
 	marked  bool   // the marker is there
+	off     bool   // the cluster does without
 	waiting []*ask // pods that wait for their rules
 
 	policies         *watch // nil until they may be read
@@ -46,12 +47,15 @@ func (k *keeper) keep(ctx context.Context, open <-chan struct{}, changed <-chan 
 	defer k.stop()
 	pause := soon
 	var again, group, unknown <-chan time.Time
+	off := k.config.Off
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-lost:
 			return err
+		case <-off:
+			off, k.off = nil, true
 		case <-open:
 			open = nil
 			var err error
@@ -122,6 +126,9 @@ func (k *keeper) known() bool { return k.policies != nil && k.policies.synced() 
 
 // step makes the kernel do what the cluster says now.
 func (k *keeper) step(ctx context.Context) error {
+	if k.off {
+		return errors.Join(k.mark(false), k.rest(ctx))
+	}
 	if !k.known() {
 		return nil
 	}
@@ -232,7 +239,7 @@ func (k *keeper) report(problems map[string]error) {
 	k.config.Rows.Keep(func(name string) bool { return name == "rules" || problems[name] != nil })
 	now := map[string]string{}
 	for name, err := range problems {
-		k.config.Rows.Set(run.Detail{Name: name, State: "in part", Bad: true, Err: err})
+		k.config.Rows.Set(run.Detail{Name: name, State: "in part", Err: err})
 		now[name] = err.Error()
 		if k.unread[name] != now[name] {
 			k.config.Log.Warn("a network policy says something that cannot be read; that part lets nothing pass", "policy", name, "err", err)

@@ -25,11 +25,12 @@ type Config struct {
 	API    *rest.Config // as a user who may watch NetworkPolicies, Namespaces and Pods
 	Node   string       // this node's name
 	Pods   []netip.Prefix
-	Bridge string // that pods of this node hang on
-	Dir    string // a directory that a reboot clears; see Socket
-	Leases string // directory of the addresses in use, a file for each
-	Marker string // a file that is there while the cluster has policies, so that a node that starts without a server knows
-	Stands bool   // an earlier run may have left rules
+	Bridge string          // that pods of this node hang on
+	Dir    string          // a directory that a reboot clears; see Socket
+	Leases string          // directory of the addresses in use, a file for each
+	Marker string          // a file that is there while the cluster has policies, so that a node that starts without a server knows
+	Stands bool            // an earlier run may have left rules
+	Off    <-chan struct{} // closes when the cluster does without from now on; this start still has to answer the plugin
 	Apply  func(host.Change) error
 	Rows   *run.Rows // is told how it stands
 	Log    *slog.Logger
@@ -109,18 +110,15 @@ func work(ctx context.Context, c Config, client kubernetes.Interface, kernel *ke
 	return k.keep(ctx, open, changed, hatch.asks, lost)
 }
 
-// untilAllowed waits until policies can be read. On a cluster that is just starting that is a moment: a watch that failed
-// would come back only after a pause.
+// untilAllowed waits until this node may read policies. On a cluster that is just starting that is a moment: a watch that was
+// refused would come back only after a pause.
 func untilAllowed(ctx context.Context, client kubernetes.Interface) bool {
 	const least, most = 50 * time.Millisecond, 2 * time.Second
 	pause := least
 	for {
 		_, err := client.NetworkingV1().NetworkPolicies(meta.NamespaceAll).List(ctx, meta.ListOptions{Limit: 1})
-		if err == nil {
-			return true
-		}
 		if !apierrors.IsForbidden(err) {
-			pause = max(pause, 500*time.Millisecond)
+			return ctx.Err() == nil
 		}
 		select {
 		case <-ctx.Done():

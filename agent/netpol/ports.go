@@ -1,8 +1,10 @@
 package netpol
 
 import (
+	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	core "k8s.io/api/core/v1"
@@ -95,6 +97,16 @@ func readPort(p networking.NetworkPolicyPort) (door, error) {
 	d.ports = []span{{uint16(first), uint16(last)}}
 	return d, nil
 }
+
+func (s span) String() string {
+	if s.first == s.last {
+		return strconv.Itoa(int(s.first))
+	}
+	return fmt.Sprintf("%d-%d", s.first, s.last)
+}
+
+// portSetName names the set of these ports.
+func portSetName(spans []span) string { return "ports-" + hash(fmt.Sprint(spans)) }
 
 // joinedSpans sorts ranges and joins those that overlap or touch.
 func joinedSpans(spans []span) []span {

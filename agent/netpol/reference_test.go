@@ -121,7 +121,7 @@ func isPort(ports []networking.NetworkPolicyPort, server *pod, protocol string, 
 		if p.Protocol != nil {
 			want = *p.Protocol
 		}
-		if strings.ToLower(string(want)) != protocol {
+		if want != core.ProtocolTCP && want != core.ProtocolUDP && want != core.ProtocolSCTP || strings.ToLower(string(want)) != protocol {
 			continue
 		}
 		switch {

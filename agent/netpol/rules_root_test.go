@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -158,47 +159,59 @@ func TestSocketsSeeWhatThePoliciesSayWithoutBridgeNetfilter(t *testing.T) {
 	}
 }
 
-// steady keeps a connection busy and tells how it does.
+// exchange says something and waits to hear it again.
 func exchange(conn net.Conn) error {
+	word, heard, text := fmt.Sprintf("<%d>", time.Now().UnixNano()), "", make([]byte, 200)
 	conn.SetDeadline(time.Now().Add(brief))
-	if _, err := conn.Write([]byte("x")); err != nil {
+	if _, err := conn.Write([]byte(word)); err != nil {
 		return err
 	}
-	_, err := conn.Read(make([]byte, 200))
-	return err
+	for !strings.Contains(heard, word) {
+		n, err := conn.Read(text)
+		if err != nil {
+			return err
+		}
+		heard += string(text[:n])
+	}
+	return nil
 }
 
 func TestAConnectionEndsWithItsPermission(t *testing.T) {
-	if !needNFT(t) {
-		return
+	if needNFT(t) {
+		connectionsEnd(t, newSite(t, true))
 	}
-	for _, bridgeNF := range []bool{true} {
-		s := newSite(t, bridgeNF)
-		for _, from := range []*guest{s.a, s.far} {
-			for n, to := range s.b.addrs {
-				for _, protocol := range []string{"tcp", "udp"} {
-					t.Run(fmt.Sprintf("%s %s %s", from.name, protocol, to), func(t *testing.T) {
-						s.force(t)
-						port := map[string]int{"tcp": 81, "udp": 53}[protocol]
-						conn, err := from.dial(protocol, to, port)
-						must(t, err)
-						defer conn.Close()
-						must(t, exchange(conn))
-						must(t, exchange(conn))
-						s.force(t, policyOf(t, "one", "other", `{podSelector: {matchLabels: {app: b}}, ingress: [{from: [{podSelector: {}}]}]}`))
-						must(t, exchange(conn))
-						s.force(t, policyOf(t, "one", "deny", `{podSelector: {matchLabels: {app: b}}}`))
-						for range 2 {
-							if err := exchange(conn); err == nil {
-								t.Error("it goes on")
-							}
+}
+
+func TestAConnectionEndsWithItsPermissionWithoutBridgeNetfilter(t *testing.T) {
+	if needNFT(t) {
+		connectionsEnd(t, newSite(t, false))
+	}
+}
+
+func connectionsEnd(t *testing.T, s *site) {
+	for _, from := range []*guest{s.a, s.far} {
+		for n, to := range s.b.addrs {
+			for _, protocol := range []string{"tcp", "udp"} {
+				t.Run(fmt.Sprintf("%s %s %s", from.name, protocol, to), func(t *testing.T) {
+					s.force(t)
+					port := map[string]int{"tcp": 81, "udp": 53}[protocol]
+					conn, err := from.dial(protocol, to, port)
+					must(t, err)
+					defer conn.Close()
+					must(t, exchange(conn))
+					s.force(t, policyOf(t, "one", "other", `{podSelector: {matchLabels: {app: b}}, ingress: [{from: [{podSelector: {}}]}]}`))
+					must(t, exchange(conn))
+					s.force(t, policyOf(t, "one", "deny", `{podSelector: {matchLabels: {app: b}}}`))
+					for range 2 {
+						if err := exchange(conn); err == nil {
+							t.Error("it goes on")
 						}
-						// The way back is open by itself: b may talk to others. An answer is not that.
-						if err := s.b.reach("tcp", from.addrs[n], 80); err != nil {
-							t.Errorf("b cannot connect: %v", err)
-						}
-					})
-				}
+					}
+					// The way back is open by itself: b may talk to others. An answer is not that.
+					if err := s.b.reach("tcp", from.addrs[n], 80); err != nil {
+						t.Errorf("b cannot connect: %v", err)
+					}
+				})
 			}
 		}
 	}

@@ -20,6 +20,8 @@ type family string
 const (
 	v4 family = "4"
 	v6 family = "6"
+
+	ports family = "ports" // of a set that has no addresses
 )
 
 func familyOf(a netip.Addr) family {
@@ -31,7 +33,7 @@ func familyOf(a netip.Addr) family {
 
 // ruleset is what the kernel shall do. It is a value: two of them can be compared.
 type ruleset struct {
-	sets   map[string]set   // of addresses, by name; the name follows from what is meant, so it stays when members change
+	sets   map[string]set   // by name; the name follows from what is meant, so it stays when members change
 	chains map[string]chain // by name; the name follows from the content, so a chain never changes
 	maps   map[place]map[netip.Addr]string
 }
@@ -47,7 +49,7 @@ func places() []place {
 	return []place{{egress, v4}, {egress, v6}, {ingress, v4}, {ingress, v6}}
 }
 
-// set is a set of addresses. Members are sorted: addresses, or first-last when it has ranges.
+// set is a set of addresses, or of ports. Members are sorted: one each, or first-last when it has ranges.
 type set struct {
 	family  family
 	ranges  bool
@@ -67,6 +69,10 @@ type rule struct {
 	own      string // the set that the pod's own address must be in; empty: any of those that come to the chain
 	protocol string // tcp, udp or sctp; empty: any
 	ports    []span // the port that is connected to; empty: any
+}
+
+func (r rule) equal(o rule) bool {
+	return r.peers == o.peers && r.own == o.own && r.protocol == o.protocol && slices.Equal(r.ports, o.ports)
 }
 
 // span is a range of ports, both ends included.

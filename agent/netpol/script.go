@@ -52,7 +52,7 @@ func (s *script) frame() {
 	for _, p := range places() {
 		s.line("add map inet %s %s { type %s : verdict; }", table, p, p.family.kind())
 	}
-	for _, name := range []string{"fresh", "stray", "crossing"} {
+	for _, name := range []string{"fresh", "related", "stray", "crossing"} {
 		s.line("add chain inet %s %s", table, name)
 	}
 }
@@ -63,6 +63,8 @@ func (s *script) entrance(bridge string) {
 	rule := func(chain, text string) { s.line("add rule inet %s %s %s", table, chain, text) }
 	// The middle of a connection that conntrack does not know would begin a new one, perhaps the other way round.
 	rule("fresh", "tcp flags & (fin | syn | rst | ack) != syn jump stray")
+	// What went wrong with a connection is told by another protocol.
+	rule("related", "meta l4proto { icmp, ipv6-icmp } accept")
 	rule("stray", "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert, mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept")
 	for _, f := range []family{v4, v6} {
 		rule("stray", fmt.Sprintf("%s saddr @isolated%s drop", f.header(), f))
@@ -73,7 +75,7 @@ func (s *script) entrance(bridge string) {
 	rule("crossing", "ip6 saddr fe80::/10 drop")
 	rule("crossing", "ip6 daddr fe80::/10 drop")
 	s.line("add chain inet %s forward { type filter hook forward priority filter; policy accept; }", table)
-	rule("forward", "ct state vmap { invalid : jump stray, untracked : jump stray, new : jump fresh }")
+	rule("forward", "ct state vmap { invalid : jump stray, untracked : jump stray, new : jump fresh, related : jump related }")
 	rule("forward", fmt.Sprintf("iifname %q oifname %q jump crossing", bridge, bridge))
 	for _, f := range []family{v4, v6} {
 		client, server := f.client(), f.server()
@@ -177,16 +179,12 @@ func (r rule) text(p place) string {
 	return strings.Join(append(words, "return"), " ")
 }
 
+// portSet is what a port has to be in: a range, or the set that compile made of several.
 func portSet(spans []span) string {
-	var all []string
-	for _, s := range spans {
-		if s.first == s.last {
-			all = append(all, fmt.Sprint(s.first))
-		} else {
-			all = append(all, fmt.Sprintf("%d-%d", s.first, s.last))
-		}
+	if len(spans) == 1 {
+		return spans[0].String()
 	}
-	return "{ " + strings.Join(all, ", ") + " }"
+	return "@" + portSetName(spans)
 }
 
 // shortened is what nft takes as a comment.
@@ -201,7 +199,9 @@ func shortened(text string) string {
 func (p place) String() string { return string(p.way) + string(p.family) }
 
 // kind is the type of an address, header where a packet has it, client and server the ends of a connection.
-func (f family) kind() string   { return map[family]string{v4: "ipv4_addr", v6: "ipv6_addr"}[f] }
+func (f family) kind() string {
+	return map[family]string{v4: "ipv4_addr", v6: "ipv6_addr", ports: "inet_service"}[f]
+}
 func (f family) header() string { return map[family]string{v4: "ip", v6: "ip6"}[f] }
 func (f family) client() string { return "ct original " + f.header() + " saddr" }
 func (f family) server() string { return "ct reply " + f.header() + " saddr" }
