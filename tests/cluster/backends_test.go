@@ -37,6 +37,7 @@ func TestWireguard(t *testing.T) {
 	c.start(t)
 	c.pair(t)
 	t.Run("pods send packets with room for the rest", func(t *testing.T) { c.mtu(t, "1420") })
+	t.Run("by the kernel, where it can", func(t *testing.T) { kernelWireGuard(t, a) })
 	t.Run("nothing is sent in clear", func(t *testing.T) {
 		tap := a.host.Tap("10.42.0.0/16")
 		c.meet(t)
@@ -45,6 +46,18 @@ func TestWireguard(t *testing.T) {
 		}
 	})
 	c.resetAgent(t, a)
+}
+
+// kernelWireGuard: skerry leaves WireGuard to a kernel that has it.
+func kernelWireGuard(t *testing.T, a *agent) {
+	if out, err := a.host.Run(t.Context(), "ip", "link", "add", "wgprobe", "type", "wireguard"); err != nil {
+		t.Skipf("this kernel has no WireGuard (ip link add type wireguard: %v, %s); what runs here is the one in user space", err, strings.TrimSpace(out))
+	}
+	_, _ = a.host.Run(t.Context(), "ip", "link", "delete", "wgprobe")
+	out, err := a.host.Run(t.Context(), "ip", "-d", "link", "show", "flannel-wg")
+	if err != nil || !strings.Contains(out, "wireguard") {
+		t.Errorf("flannel-wg is not the kernel's: %v, %s", err, out)
+	}
 }
 
 // TestDualStack: pods and Services have an address of each family, and every one of them is reached from every node. Nodes

@@ -43,7 +43,7 @@ func TestEgressModes(t *testing.T) {
 	} {
 		t.Run(mode.name, func(t *testing.T) {
 			if i > 0 {
-				c.switchMode(t, far, mode.name)
+				c.switchTo(t, far, "egress-selector-mode: "+mode.name+"\n")
 			}
 			c.reached(t, mode.want)
 		})
@@ -76,26 +76,6 @@ spec:
   insecureSkipTLSVerify: true
   service: {namespace: default, name: web, port: 80}
 `
-
-// switchMode gives the server another mode. The agent learns it when it has started, and has it from its next start on.
-func (c *cluster) switchMode(t *testing.T, a *agent, mode string) {
-	t.Helper()
-	_ = c.stop(t)
-	c.host.Write(configFile, []byte("egress-selector-mode: "+mode+"\n"))
-	c.serve()
-	c.apiReady(t)
-	_ = a.stop(t)
-	a.join(t, c)
-	c.eventually(t, "the agent learns the mode", func() error {
-		if !strings.Contains(a.proc.Output(), "from its next start on") {
-			return errors.New("it says nothing of it")
-		}
-		return nil
-	})
-	_ = a.stop(t)
-	a.join(t, c)
-	c.allReady(t)
-}
 
 // reached: exactly what is wanted answers.
 func (c *cluster) reached(t *testing.T, want farPod) {
