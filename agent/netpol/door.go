@@ -43,9 +43,10 @@ type ask struct {
 type hatch struct {
 	listener net.Listener
 	asks     chan *ask
+	patience time.Duration
 }
 
-func openHatch(path string) (*hatch, error) {
+func openHatch(path string, patience time.Duration) (*hatch, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func openHatch(path string) (*hatch, error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	return &hatch{listener: listener, asks: make(chan *ask)}, nil
+	return &hatch{listener: listener, asks: make(chan *ask), patience: patience}, nil
 }
 
 // serve takes questions until ctx ends.
@@ -92,8 +93,8 @@ func (h *hatch) talk(ctx context.Context, conn net.Conn) {
 	if err := json.NewDecoder(conn).Decode(&a.question); err != nil {
 		return
 	}
-	conn.SetDeadline(time.Now().Add(patience + polite))
-	ctx, stop := context.WithTimeout(ctx, patience)
+	conn.SetDeadline(time.Now().Add(h.patience + polite))
+	ctx, stop := context.WithTimeout(ctx, h.patience)
 	defer stop()
 	a.ctx = ctx
 	var reply answer

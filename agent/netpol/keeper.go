@@ -1,6 +1,7 @@
 package netpol
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func (k *keeper) keep(ctx context.Context, open <-chan struct{}, changed <-chan 
 				continue
 			}
 			if unknown == nil {
-				unknown = time.After(unsure)
+				unknown = time.After(cmp.Or(k.config.unsure, unsure))
 			}
 		case <-changed:
 			if group == nil && len(k.waiting) == 0 {

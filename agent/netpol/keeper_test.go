@@ -41,6 +41,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{Clientset: fake.NewClientset()}
 	dir := t.TempDir()
 	b.config = Config{Node: "pi", Bridge: "cni0", Dir: filepath.Join(dir, "run"), Leases: filepath.Join(dir, "leases"), Marker: filepath.Join(dir, "agent", "marker"),
+		patience: 2 * time.Second, unsure: 400 * time.Millisecond,
 		Apply: func(host.Change) error { return nil }, Rows: &b.rows, Log: slog.New(slog.DiscardHandler)}
 	must(t, os.MkdirAll(b.config.Leases, 0o755))
 	return b
@@ -302,7 +303,7 @@ func TestANodeThatKnowsOfPoliciesWaitsForThem(t *testing.T) {
 		} else {
 			soonSays(t, said, "")
 		}
-		if took := time.Since(began); took < unsure-100*time.Millisecond || marked && took < patience-100*time.Millisecond {
+		if took := time.Since(began); took < b.config.unsure-50*time.Millisecond || marked && took < b.config.patience-50*time.Millisecond {
 			t.Errorf("marked %t: it takes %v", marked, took)
 		}
 		b.stop(t)

@@ -1,6 +1,7 @@
 package netpol
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type Config struct {
 	Apply  func(host.Change) error
 	Rows   *run.Rows // is told how it stands
 	Log    *slog.Logger
+
+	patience, unsure time.Duration // the usual when they are zero; a test does not want to wait so long
 }
 
 // Socket is where the IPAM plugin tells of addresses, for a Config.Dir.
@@ -82,7 +85,7 @@ func work(ctx context.Context, c Config, client kubernetes.Interface, kernel *ke
 	if err != nil {
 		return err
 	}
-	hatch, err := openHatch(Socket(c.Dir))
+	hatch, err := openHatch(Socket(c.Dir), cmp.Or(c.patience, patience))
 	if err != nil {
 		return err
 	}
