@@ -135,7 +135,8 @@ func (e *Engine) values(ctx context.Context, revisions []int64) ([][]byte, error
 		n := min(chunk, len(wanted))
 		values, err := e.disk.Values(ctx, wanted[:n])
 		if err != nil {
-			return nil, err
+			e.options.Log.Error("records could not be read", "err", err)
+			return nil, unavailable("the datastore could not read: %v", err)
 		}
 		for i, value := range values {
 			found[places[i]] = value

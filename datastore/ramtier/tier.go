@@ -17,7 +17,10 @@ const (
 
 // prefixes are the keys that live here. What may be dropped when there is no room is told by droppable.
 func prefixes() []string {
-	return []string{"/registry/leases/", "/registry/events/", "/registry/masterleases/", "compact_rev_key_apiserver"}
+	return []string{"/registry/leases/", "/registry/events/",
+		"/registry/masterleases/", "/registry/peerserverleases/", // API servers tell each other that they are there
+		"compact_rev_key_apiserver", // what they last compacted
+	}
 }
 
 // droppable says that nobody comes to harm when a key goes before its time: events are for people who look.

@@ -18,7 +18,7 @@ func tier(path string) *Tier {
 func TestWhatIsShortLived(t *testing.T) {
 	for key, want := range map[string]bool{
 		"/registry/leases/kube-node-lease/pi": true, "/registry/events/default/x": true, "/registry/masterleases/10.0.0.1": true,
-		"/registry/pods/default/events": false, "/registry/leasesx/a": false, "/registry/secrets/leases/x": false, "": false,
+		"/registry/peerserverleases/apiserver-x": true, "/registry/pods/default/events": false, "/registry/leasesx/a": false, "/registry/secrets/leases/x": false, "": false,
 	} {
 		if got := tier("").Keeps(key); got != want {
 			t.Errorf("%q: %v", key, got)

@@ -114,15 +114,15 @@ func reopen(t *testing.T, e Engine) {
 // closing: what is asked when a store closes is done and answered, or refused.
 func closing(t *testing.T, e Engine) {
 	dir := t.TempDir()
-	store, done := e.Open(t, dir)
-	start(t, store)
+	first, done := e.Open(t, dir)
+	start(t, first)
 	answered := make(chan map[string]int64, 8)
 	for w := range cap(answered) {
 		go func() {
 			wrote := map[string]int64{}
 			for i := 0; ; i++ {
 				key := fmt.Sprintf("/registry/%s/%d-%d", []string{"pods", "leases"}[i%2], w, i)
-				revision, err := store.Create(t.Context(), key, []byte("1"), 0)
+				revision, err := first.Create(t.Context(), key, []byte("1"), 0)
 				if err != nil {
 					break
 				}
@@ -133,7 +133,7 @@ func closing(t *testing.T, e Engine) {
 	}
 	wait(t.Context(), 200*time.Millisecond)
 	done()
-	store, done = e.Open(t, dir)
+	store, done := e.Open(t, dir)
 	defer done()
 	start(t, store)
 	for range cap(answered) {
