@@ -41,7 +41,6 @@ func newBench(t *testing.T) *bench {
 	b := &bench{Clientset: fake.NewClientset()}
 	dir := t.TempDir()
 	b.config = Config{Node: "pi", Bridge: "cni0", Dir: filepath.Join(dir, "run"), Leases: filepath.Join(dir, "leases"), Marker: filepath.Join(dir, "agent", "marker"),
-		patience: 2 * time.Second, unsure: 400 * time.Millisecond,
 		Apply: func(host.Change) error { return nil }, Rows: &b.rows, Log: slog.New(slog.DiscardHandler)}
 	must(t, os.MkdirAll(b.config.Leases, 0o755))
 	return b
@@ -53,7 +52,7 @@ func (b *bench) start(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.cancel, b.ended = cancel, make(chan error, 1)
 	k := newKernel(b.config)
-	k.bridged = func() bool { return true }
+	k.bridged = func(bool) bool { return true }
 	k.run = func(_ context.Context, text string) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -289,6 +288,7 @@ func TestWhatWasToldOutlivesTheProcess(t *testing.T) {
 
 func TestANodeThatKnowsOfPoliciesWaitsForThem(t *testing.T) {
 	b := newBench(t)
+	b.config.patience, b.config.unsure = time.Second, 300*time.Millisecond
 	must(t, os.MkdirAll(filepath.Dir(b.config.Marker), 0o755))
 	for _, marked := range []bool{false, true} {
 		b.PrependReactor("list", "networkpolicies", away)

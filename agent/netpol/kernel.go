@@ -17,7 +17,7 @@ type kernel struct {
 	apply   func(host.Change) error
 	bridge  string
 	pods    []netip.Prefix
-	bridged func() bool                  // packets that cross a bridge are shown to rules of family inet
+	bridged func(policies bool) bool     // packets that cross a bridge are shown to rules of family inet
 	mac     func(string) (string, error) // of an interface
 
 	now    ruleset // what stands
@@ -100,7 +100,7 @@ func (k *kernel) note() error {
 // them, it is lifted: with policies or without, since conntrack has to know connections that are older than the first one.
 func (k *kernel) cross(ctx context.Context, policies bool) error {
 	text := ""
-	if !k.bridged() {
+	if !k.bridged(policies) {
 		mac, err := k.mac(k.bridge)
 		if err != nil {
 			return err

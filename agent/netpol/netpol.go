@@ -54,23 +54,21 @@ func Run(ctx context.Context, c Config, ready func()) error {
 }
 
 func newKernel(c Config) *kernel {
-	k := &kernel{run: nft, apply: c.Apply, bridge: c.Bridge, pods: c.Pods, stands: c.Stands, mac: macOf, bridged: func() bool { return bridged(c.Apply) }}
+	k := &kernel{run: nft, apply: c.Apply, bridge: c.Bridge, pods: c.Pods, stands: c.Stands, mac: macOf,
+		bridged: func(policies bool) bool { return bridged(c.Apply, policies) }}
 	if c.Stands {
 		k.lifted = unseen
 	}
 	return k
 }
 
-// bridged has the kernel show bridged packets to rules of family inet, and says whether it does.
-func bridged(apply func(host.Change) error) bool {
+// bridged says whether the kernel shows bridged packets to rules of family inet. With policies it has it do so.
+func bridged(apply func(host.Change) error, policies bool) bool {
 	on, supported := host.BridgeNFCall()
-	if !supported {
-		return false
+	if !supported || !policies {
+		return on
 	}
-	var err error
-	if !on {
-		err = apply(host.Sysctl{Key: "net.bridge.bridge-nf-call-iptables", Want: "1"})
-	}
+	err := apply(host.Sysctl{Key: "net.bridge.bridge-nf-call-iptables", Want: "1"})
 	// Also without IPv6 in the cluster: pods have addresses of their own making.
 	err = errors.Join(err, apply(host.Sysctl{Key: "net.bridge.bridge-nf-call-ip6tables", Want: "1"}))
 	return err == nil

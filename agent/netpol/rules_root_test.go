@@ -64,7 +64,7 @@ func newSite(t testing.TB, bridgeNF bool) *site {
 	s.kernel = newKernel(Config{Bridge: "cni0", Pods: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("fd00:42::/56")},
 		Apply: func(host.Change) error { return nil }})
 	if !bridgeNF {
-		s.bridged = func() bool { return false }
+		s.bridged = func(bool) bool { return false }
 	}
 	must(t, s.cross(t.Context(), true))
 	return s

@@ -111,11 +111,11 @@ func question(args *skel.CmdArgs) (Question, string, error) {
 		config.IPAM.Socket, nil
 }
 
-// ask puts a question to the node and waits for its word. A node that is just starting is waited for.
+// ask puts a question to the node and waits for its word. Who wants an address waits for a node that is just starting.
 func ask(socket string, q Question, patience time.Duration) error {
 	end := time.Now().Add(patience)
 	conn, err := net.Dial("unix", socket)
-	for err != nil && time.Now().Before(end) {
+	for err != nil && !q.Gone && time.Now().Before(end) {
 		<-time.After(retry)
 		conn, err = net.Dial("unix", socket)
 	}
