@@ -17,7 +17,7 @@ func (s *Server) servicelb(ctx context.Context, ready func()) error {
 		return err
 	}
 	if !slices.Contains(s.config.Disable, wire.ComponentServiceLB) {
-		return servicelb.Run(ctx, client, servicelb.Config{Pool: s.config.ServiceLBPool, Reserved: s.reservedPorts(),
+		return servicelb.Run(ctx, client, servicelb.Config{Nodes: s.nodes, Pool: s.config.ServiceLBPool, Reserved: s.reservedPorts(),
 			NodePorts: s.config.ServiceNodePortRange, Rows: &s.told.servicelb, Log: s.log}, ready)
 	}
 	if err := servicelb.Leave(ctx, client, s.log); err != nil {

@@ -15,7 +15,7 @@ func (s *Server) dns(ctx context.Context, ready func()) error {
 		return err
 	}
 	if !slices.Contains(s.config.Disable, wire.ComponentDNS) {
-		return dns.Run(ctx, client, dns.Config{Addresses: s.config.ClusterDNS, Rows: &s.told.dns, Log: s.log}, ready)
+		return dns.Run(ctx, client, dns.Config{Addresses: s.config.ClusterDNS, Nodes: s.nodes, Rows: &s.told.dns, Log: s.log}, ready)
 	}
 	if err := dns.Remove(ctx, client); err != nil {
 		return err

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"k8s.io/client-go/tools/cache"
+
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/kubeconfig"
@@ -45,6 +47,7 @@ type Server struct {
 	manifests *manifests.Keeper // nil when disabled
 	metrics   *metrics.Metrics  // nil when disabled
 	told      told
+	nodes     cache.SharedIndexInformer // of all Nodes, as the API server watches them for itself; set before it is ready
 
 	assembled chan struct{} // closed by built, when every controller is
 	built     func()

@@ -9,7 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -92,7 +94,7 @@ func (s *Server) reach(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	return s.egress.Run(ctx, client, ready)
+	return s.egress.Run(ctx, client, s.nodes, ready)
 }
 
 // supervisor is the routes of our own on the API port. ready says that the API server answers.
@@ -163,12 +165,23 @@ func (s *Server) apiserver() apiserver.Config {
 		c.Dial, c.DialPods = s.egress.Dial, s.egress.CoversPods()
 	}
 	if s.metrics != nil {
-		c.Extend, c.ExtendKinds = s.metrics.Serve, metrics.Kinds()
+	c.Extend = s.extend
+		c.ExtendKinds = metrics.Kinds()
 	}
 	return c
 }
 
 func (s *Server) controllers(ctx context.Context, ready func()) error {
+// extend adds what other rooms serve to the API server, before it starts, and has them see the Nodes that it knows: one watch
+// for all.
+func (s *Server) extend(api *genericapiserver.GenericAPIServer, known informers.SharedInformerFactory) error {
+	s.nodes = known.Core().V1().Nodes().Informer()
+	if s.metrics == nil {
+		return nil
+	}
+	return s.metrics.Serve(api, known)
+}
+
 	return controllers.Run(ctx, controllers.Config{
 		Kubeconfig:  s.credential("controllers"),
 		PodCIDR:     s.config.ClusterCIDR,
@@ -198,7 +211,7 @@ func (s *Server) nodesettings(ctx context.Context, ready func()) error {
 	if s.config.DisableAgent {
 		own = ""
 	}
-	return nodesettings.Run(ctx, client, nodesettings.Config{Own: own, Secret: secret, Log: s.log}, ready)
+	return nodesettings.Run(ctx, client, nodesettings.Config{Own: own, Nodes: s.nodes, Secret: secret, Log: s.log}, ready)
 }
 
 func (s *Server) runtimeclasses(ctx context.Context, ready func()) error {
@@ -206,5 +219,5 @@ func (s *Server) runtimeclasses(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	return runtimeclasses.Run(ctx, client, s.log, ready)
+	return runtimeclasses.Run(ctx, client, s.nodes, s.log, ready)
 }

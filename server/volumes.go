@@ -23,7 +23,7 @@ func (s *Server) storage(ctx context.Context, volumes *storage.Storage, ready fu
 		return err
 	}
 	if volumes != nil {
-		return volumes.Run(ctx, client, ready)
+		return volumes.Run(ctx, client, s.nodes, ready)
 	}
 	if err := storage.Leave(ctx, client); err != nil && ctx.Err() == nil {
 		return err

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"reflect"
+	"slices"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -23,8 +23,9 @@ import (
 
 // Config is what the objects are made from.
 type Config struct {
-	Addresses []netip.Addr // of the Service, at most one of each family
-	Rows      *run.Rows    // is told how the objects are
+	Addresses []netip.Addr              // of the Service, at most one of each family
+	Nodes     cache.SharedIndexInformer // of all Nodes; somebody else runs it
+	Rows      *run.Rows                 // is told how the objects are
 	Log       *slog.Logger
 }
 
@@ -66,7 +67,7 @@ func Run(ctx context.Context, client kubernetes.Interface, c Config, ready func(
 type keeper struct {
 	client kubernetes.Interface
 	config Config
-	nodes  cache.Store // *core.Node, only what identifies it and where it is
+	nodes  cache.Store // *core.Node
 	slices cache.Store // *discovery.EndpointSlice
 }
 
@@ -77,16 +78,15 @@ func (k *keeper) watch(ctx context.Context, wake func()) (shutdown func(), err e
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", wire.DNSService).String()
 	})
 	inSystem := informers.WithNamespace(meta.NamespaceSystem)
-	forNodes := informers.NewSharedInformerFactoryWithOptions(k.client, 0, informers.WithTransform(onlyAddresses))
 	forSlices := informers.NewSharedInformerFactoryWithOptions(k.client, 0, inSystem, ours)
 	forService := informers.NewSharedInformerFactoryWithOptions(k.client, 0, inSystem, named)
-	nodes := forNodes.Core().V1().Nodes().Informer()
+	nodes := k.config.Nodes
 	slices := forSlices.Discovery().V1().EndpointSlices().Informer()
 	k.nodes, k.slices = nodes.GetStore(), slices.GetStore()
 
-	all := []cache.SharedIndexInformer{nodes, slices, forService.Core().V1().Services().Informer()}
-	for _, informer := range all {
-		if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	var following []func() error
+	for _, informer := range []cache.SharedIndexInformer{nodes, slices, forService.Core().V1().Services().Informer()} {
+		seen, err := informer.AddEventHandlerWithResyncPeriod(cache.ResourceEventHandlerFuncs{
 			AddFunc: func(any) { wake() },
 			UpdateFunc: func(before, now any) {
 				if !same(before, now) {
@@ -94,43 +94,33 @@ func (k *keeper) watch(ctx context.Context, wake func()) (shutdown func(), err e
 				}
 			},
 			DeleteFunc: func(any) { wake() },
-		}); err != nil {
+		}, 0)
+		if err != nil {
 			return nil, fmt.Errorf("watch what the cluster's DNS follows from: %w", err)
 		}
+		following = append(following, func() error { return informer.RemoveEventHandler(seen) })
 	}
-	factories := []informers.SharedInformerFactory{forNodes, forSlices, forService}
+	factories := []informers.SharedInformerFactory{forSlices, forService}
 	for _, f := range factories {
 		f.Start(ctx.Done())
 	}
 	cache.WaitForCacheSync(ctx.Done(), nodes.HasSynced, slices.HasSynced)
 	wake()
 	return func() {
+		for _, end := range following {
+			_ = end() // fails only when that one has ended
+		}
 		for _, f := range factories {
 			f.Shutdown()
 		}
 	}, nil
 }
 
-// onlyAddresses keeps of a Node what is needed here: they are large, and every copy costs memory.
-func onlyAddresses(object any) (any, error) {
-	n, ok := object.(*core.Node)
-	if !ok {
-		return object, nil
-	}
-	kept := &core.Node{ObjectMeta: meta.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion}}
-	for _, a := range n.Status.Addresses {
-		if a.Type == core.NodeInternalIP {
-			kept.Status.Addresses = append(kept.Status.Addresses, a)
-		}
-	}
-	return kept, nil
-}
-
 // same says that a Node is still where it was: its kubelet reports often. Other objects that are updated have changed.
 func same(before, now any) bool {
 	a, isNode := before.(*core.Node)
 	b, _ := now.(*core.Node)
-	return isNode && b != nil && a.UID == b.UID && reflect.DeepEqual(a.Status, b.Status)
+	return isNode && b != nil && a.UID == b.UID && slices.Equal(a.Status.Addresses, b.Status.Addresses)
 }
 
 // keep makes everything as it should be at each change, until ctx ends.

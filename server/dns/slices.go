@@ -101,10 +101,10 @@ func (k *keeper) slicesOf(node *core.Node) []*discovery.EndpointSlice {
 	return all
 }
 
-// addressOf is the first address of a family that a Node reports, empty when it has none.
+// addressOf is the first address of its own of a family that a Node reports, empty when it has none.
 func addressOf(node *core.Node, of core.IPFamily) string {
 	for _, a := range node.Status.Addresses {
-		if ip, err := netip.ParseAddr(a.Address); err == nil && family(ip) == of {
+		if ip, err := netip.ParseAddr(a.Address); err == nil && a.Type == core.NodeInternalIP && family(ip) == of {
 			return ip.String()
 		}
 	}

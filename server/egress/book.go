@@ -10,7 +10,6 @@ import (
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 )
@@ -42,17 +41,15 @@ func newBook() *book {
 	return b
 }
 
-// run follows nodes, and pods if asked to, until ctx ends.
-func (b *book) run(ctx context.Context, client kubernetes.Interface, withPods bool) error {
-	nodes, watchNodes := follow(client, "nodes", &core.Node{}, trimNode)
-	pods, watchPods := follow(client, "pods", &core.Pod{}, trimPod)
+// run reads nodes, which somebody else watches, and follows pods if asked to, until ctx ends.
+func (b *book) run(ctx context.Context, client kubernetes.Interface, nodes cache.SharedIndexInformer, withPods bool) error {
+	pods, watchPods := followPods(client)
 	b.mu.Lock()
-	b.nodes, b.pods = nodes, pods
+	b.nodes, b.pods = nodes.GetStore(), pods
 	b.mu.Unlock()
 	var watches sync.WaitGroup
 	defer watches.Wait()
-	watches.Go(func() { watchNodes.RunWithContext(ctx) })
-	synced := []cache.InformerSynced{watchNodes.HasSynced}
+	synced := []cache.InformerSynced{nodes.HasSynced}
 	if withPods {
 		watches.Go(func() { watchPods.RunWithContext(ctx) })
 		synced = append(synced, watchPods.HasSynced)
@@ -64,27 +61,14 @@ func (b *book) run(ctx context.Context, client kubernetes.Interface, withPods bo
 	return nil
 }
 
-// follow prepares an informer that keeps of each object what trim leaves.
-func follow(client kubernetes.Interface, resource string, kind runtime.Object, trim cache.TransformFunc) (cache.Store, cache.Controller) {
+// followPods prepares an informer.
+func followPods(client kubernetes.Interface) (cache.Store, cache.Controller) {
 	return cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: cache.NewListWatchFromClient(client.CoreV1().RESTClient(), resource, core.NamespaceAll, fields.Everything()),
-		ObjectType:    kind,
+		ListerWatcher: cache.NewListWatchFromClient(client.CoreV1().RESTClient(), "pods", core.NamespaceAll, fields.Everything()),
+		ObjectType:    &core.Pod{},
 		Handler:       cache.ResourceEventHandlerFuncs{},
-		Transform:     trim,
+		Transform:     trimPod,
 	})
-}
-
-// trimNode keeps a node's addresses and ports.
-func trimNode(object any) (any, error) {
-	node, ok := object.(*core.Node)
-	if !ok {
-		return nil, fmt.Errorf("a %T among the nodes", object)
-	}
-	return &core.Node{
-		ObjectMeta: meta.ObjectMeta{Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion},
-		Spec:       core.NodeSpec{PodCIDR: node.Spec.PodCIDR, PodCIDRs: node.Spec.PodCIDRs},
-		Status:     core.NodeStatus{Addresses: node.Status.Addresses, DaemonEndpoints: node.Status.DaemonEndpoints},
-	}, nil
 }
 
 // trimPod keeps a pod's place and addresses.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/skerry-io/skerry/internal/fault"
 )
@@ -60,9 +61,9 @@ func (d *Dialer) CoversPods() bool { return d.mode == Pod || d.mode == Cluster }
 
 // Run keeps the list of nodes, and of pods where the mode asks for it, until ctx ends. It is ready at once: a connection
 // that needs the list waits for it.
-func (d *Dialer) Run(ctx context.Context, client kubernetes.Interface, ready func()) error {
+func (d *Dialer) Run(ctx context.Context, client kubernetes.Interface, nodes cache.SharedIndexInformer, ready func()) error {
 	ready()
-	return d.book.run(ctx, client, d.mode == Cluster)
+	return d.book.run(ctx, client, nodes, d.mode == Cluster)
 }
 
 // Dial connects to host:port, where host may be the name of a node.

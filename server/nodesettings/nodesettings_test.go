@@ -13,8 +13,10 @@ import (
 
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/skerry-io/skerry/internal/wire"
 )
@@ -187,7 +189,7 @@ func TestRequestsAreCarriedOutWhenTheyAreMade(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, client, Config{Own: "none", Secret: []byte(secret), Log: slog.New(slog.DiscardHandler)}, func() {})
+		ended <- Run(ctx, client, Config{Nodes: nodesOf(t, client), Own: "none", Secret: []byte(secret), Log: slog.New(slog.DiscardHandler)}, func() {})
 	}()
 	defer func() {
 		stop()
@@ -229,7 +231,9 @@ func TestNoNodeOfOursWaitsForACloudController(t *testing.T) {
 	client := fake.NewClientset(ours, theirs)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, client, Config{Own: "none", Log: slog.New(slog.DiscardHandler)}, func() {}) }()
+	go func() {
+		ended <- Run(ctx, client, Config{Nodes: nodesOf(t, client), Own: "none", Log: slog.New(slog.DiscardHandler)}, func() {})
+	}()
 	defer func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -252,7 +256,7 @@ func TestTheServersOwnNodeGetsItsRoleOnce(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, client, Config{Own: "pi", Log: slog.New(slog.DiscardHandler)}, func() {})
+		ended <- Run(ctx, client, Config{Nodes: nodesOf(t, client), Own: "pi", Log: slog.New(slog.DiscardHandler)}, func() {})
 	}()
 	defer func() {
 		stop()
@@ -273,4 +277,13 @@ func TestTheServersOwnNodeGetsItsRoleOnce(t *testing.T) {
 	if agent, err := client.CoreV1().Nodes().Get(t.Context(), "agent", meta.GetOptions{}); err != nil || len(agent.Labels) > 0 {
 		t.Errorf("another node got %v, %v", agent.Labels, err)
 	}
+}
+
+// nodesOf watches the nodes of a fake cluster as long as the test.
+func nodesOf(t *testing.T, client kubernetes.Interface) cache.SharedIndexInformer {
+	t.Helper()
+	factory := informers.NewSharedInformerFactory(client, 0)
+	nodes := factory.Core().V1().Nodes().Informer()
+	factory.Start(t.Context().Done())
+	return nodes
 }

@@ -9,26 +9,22 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/retry"
-
-	"github.com/skerry-io/skerry/internal/wire"
 )
 
 // Config is what the keeping of Nodes needs to know.
 type Config struct {
-	Own    string // name of the server's own Node, empty where it is none
-	Secret []byte // of the servers
+	Own    string                    // name of the server's own Node, empty where it is none
+	Secret []byte                    // of the servers
+	Nodes  cache.SharedIndexInformer // of all Nodes; somebody else runs it
 	Log    *slog.Logger
 }
 
-// Run watches Nodes and carries out what they ask for, until ctx ends; the server's own Node gets its role.
+// Run follows Nodes and carries out what they ask for, until ctx ends; the server's own Node gets its role.
 func Run(ctx context.Context, client kubernetes.Interface, c Config, ready func()) error {
 	log := c.Log
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(onlyRequests))
-	nodes := factory.Core().V1().Nodes().Informer()
 	k := keeper{client: client, seal: seal(c.Secret), log: log}
 	own := &role{client: client, node: c.Own}
 	look := func(object any) {
@@ -51,35 +47,13 @@ func Run(ctx context.Context, client kubernetes.Interface, c Config, ready func(
 			log.Warn("a node did not get its labels and taints; its next report tries again", "node", n.Name, "err", err)
 		}
 	}
-	if _, err := nodes.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: look, UpdateFunc: func(_, now any) { look(now) }}); err != nil {
+	following, err := c.Nodes.AddEventHandlerWithResyncPeriod(cache.ResourceEventHandlerFuncs{AddFunc: look, UpdateFunc: func(_, now any) { look(now) }}, 0)
+	if err != nil {
 		return fmt.Errorf("watch nodes: %w", err)
 	}
-	factory.Start(ctx.Done())
 	ready()
 	<-ctx.Done()
-	factory.Shutdown()
-	return nil
-}
-
-// onlyRequests keeps of a Node what is needed here: they are large, and every copy costs memory.
-func onlyRequests(object any) (any, error) {
-	n, ok := object.(*core.Node)
-	if !ok {
-		return object, nil
-	}
-	kept := &core.Node{ObjectMeta: meta.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion}}
-	for _, name := range []string{wire.AnnotationWanted, wire.AnnotationApplied} {
-		if text, there := n.Annotations[name]; there {
-			meta.SetMetaDataAnnotation(&kept.ObjectMeta, name, text)
-		}
-	}
-	if value, there := n.Labels[roleLabel]; there {
-		meta.SetMetaDataLabel(&kept.ObjectMeta, roleLabel, value)
-	}
-	if waitsForCloud(n) {
-		kept.Spec = core.NodeSpec{ProviderID: n.Spec.ProviderID, Taints: []core.Taint{{Key: cloudTaint}}}
-	}
-	return kept, nil
+	return c.Nodes.RemoveEventHandler(following)
 }
 
 // keeper carries out requests.

@@ -9,7 +9,6 @@ import (
 	node "k8s.io/api/node/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 )
@@ -17,10 +16,8 @@ import (
 // runc is what pods get that name no class; it needs none.
 const runc = "runc"
 
-// Run watches nodes and makes the classes until ctx ends.
-func Run(ctx context.Context, client kubernetes.Interface, log *slog.Logger, ready func()) error {
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(onlyHandlers))
-	nodes := factory.Core().V1().Nodes().Informer()
+// Run follows nodes, which somebody else watches, and makes the classes until ctx ends.
+func Run(ctx context.Context, client kubernetes.Interface, nodes cache.SharedIndexInformer, log *slog.Logger, ready func()) error {
 	offer := func(object any) {
 		if n, ok := object.(*core.Node); ok {
 			for _, handler := range handlers(n) {
@@ -30,33 +27,20 @@ func Run(ctx context.Context, client kubernetes.Interface, log *slog.Logger, rea
 			}
 		}
 	}
-	if _, err := nodes.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	following, err := nodes.AddEventHandlerWithResyncPeriod(cache.ResourceEventHandlerFuncs{
 		AddFunc: offer,
 		UpdateFunc: func(before, now any) {
 			if was, ok := before.(*core.Node); !ok || len(was.Status.RuntimeHandlers) == 0 {
 				offer(now)
 			}
 		},
-	}); err != nil {
+	}, 0)
+	if err != nil {
 		return fmt.Errorf("watch nodes: %w", err)
 	}
-	factory.Start(ctx.Done())
 	ready()
 	<-ctx.Done()
-	factory.Shutdown()
-	return nil
-}
-
-// onlyHandlers keeps of a Node what is needed here: they are large, and every copy costs memory.
-func onlyHandlers(object any) (any, error) {
-	n, ok := object.(*core.Node)
-	if !ok {
-		return object, nil
-	}
-	return &core.Node{
-		ObjectMeta: meta.ObjectMeta{Name: n.Name, ResourceVersion: n.ResourceVersion},
-		Status:     core.NodeStatus{RuntimeHandlers: n.Status.RuntimeHandlers},
-	}, nil
+	return nodes.RemoveEventHandler(following)
 }
 
 // handlers are the named runtimes of a node but runc; the unnamed one is the default.

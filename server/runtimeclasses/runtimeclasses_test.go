@@ -10,6 +10,7 @@ import (
 	core "k8s.io/api/core/v1"
 	node "k8s.io/api/node/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 )
 
@@ -20,7 +21,10 @@ func TestAClassForEachRuntimeAndTheUsersOwnIsKept(t *testing.T) {
 	)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Run(ctx, client, slog.New(slog.NewTextHandler(io.Discard, nil)), func() {}) }()
+	factory := informers.NewSharedInformerFactory(client, 0)
+	nodes := factory.Core().V1().Nodes().Informer()
+	factory.Start(ctx.Done())
+	go func() { done <- Run(ctx, client, nodes, slog.New(slog.NewTextHandler(io.Discard, nil)), func() {}) }()
 	defer func() { stop(); <-done }()
 
 	var classes *node.RuntimeClassList

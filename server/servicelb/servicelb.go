@@ -10,6 +10,7 @@ import (
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/run"
@@ -27,14 +28,15 @@ type Config struct {
 	Pool      []config.AddressRange // empty: Services get the addresses of nodes
 	Reserved  []Reserved            // ports that nodes need themselves
 	NodePorts config.PortRange
-	Rows      *run.Rows // is told of each Service
+	Nodes     cache.SharedIndexInformer // of all Nodes; somebody else runs it
+	Rows      *run.Rows                 // is told of each Service
 	Log       *slog.Logger
 }
 
 // Run gives Services their addresses until ctx ends.
 func Run(ctx context.Context, client kubernetes.Interface, c Config, ready func()) error {
 	b := &balancer{config: c, client: client, told: map[string]string{}, dirty: make(chan struct{}, 1)}
-	w := watches{client: client, changed: b.touch, left: b.leave}
+	w := watches{client: client, nodes: c.Nodes, changed: b.touch, left: b.leave}
 	defer w.stop()
 	if err := w.services(ctx); err != nil {
 		return err

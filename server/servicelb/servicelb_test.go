@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	ktesting "k8s.io/client-go/testing"
 
@@ -37,6 +38,9 @@ func start(t *testing.T, c Config, objects ...runtime.Object) cluster {
 
 func (c cluster) run(config Config) {
 	config.Log = slog.New(slog.DiscardHandler)
+	factory := informers.NewSharedInformerFactory(c.Clientset, 0)
+	config.Nodes = factory.Core().V1().Nodes().Informer()
+	factory.Start(c.t.Context().Done())
 	ctx, cancel := context.WithCancel(c.t.Context())
 	ended, ready := make(chan error, 1), make(chan struct{})
 	go func() { ended <- Run(ctx, c.Clientset, config, func() { close(ready) }) }()
@@ -119,7 +123,7 @@ func TestNothingRunsWithoutServices(t *testing.T) {
 		if action.Matches("create", "services") {
 			break
 		}
-		if action.GetResource().Resource != "services" {
+		if kind := action.GetResource().Resource; kind != "services" && kind != "nodes" { // the test's own watch
 			t.Errorf("before there was a Service: %v", action)
 		}
 	}

@@ -17,8 +17,6 @@ func trim(object any) (any, error) {
 		small := o.DeepCopy()
 		small.ManagedFields = nil
 		return small, nil
-	case *core.Node:
-		return trimNode(o), nil
 	case *discovery.EndpointSlice:
 		return trimSlice(o), nil
 	}
@@ -29,7 +27,7 @@ func trimMeta(m meta.ObjectMeta) meta.ObjectMeta {
 	return meta.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: m.Labels}
 }
 
-// trimNode keeps whether the node takes part, and its addresses.
+// trimNode is whether the node takes part, and its addresses: what else changes does not matter.
 func trimNode(n *core.Node) *core.Node {
 	small := &core.Node{ObjectMeta: trimMeta(n.ObjectMeta)}
 	small.Spec.Unschedulable = n.Spec.Unschedulable
@@ -73,7 +71,7 @@ func unversioned(object any) any {
 		plain.ResourceVersion = ""
 		return plain
 	case *core.Node:
-		plain := *o
+		plain := trimNode(o)
 		plain.ResourceVersion = ""
 		return plain
 	case *discovery.EndpointSlice:

@@ -21,7 +21,9 @@ type watches struct {
 	running []informers.SharedInformerFactory
 	cancel  []context.CancelFunc
 
-	balanced, nodes, slices cache.SharedIndexInformer // nil while not followed
+	balanced, slices cache.SharedIndexInformer              // nil while not followed
+	nodes            cache.SharedIndexInformer              // of the whole server
+	onNodes          cache.ResourceEventHandlerRegistration // nil while they do not matter
 }
 
 // errEnded says that ctx ended before the first list was there.
@@ -33,15 +35,7 @@ func (w *watches) follow(ctx context.Context, kind func(informers.SharedInformer
 	w.cancel = append(w.cancel, cancel)
 	factory := informers.NewSharedInformerFactoryWithOptions(w.client, 0, append(options, informers.WithTransform(trim))...)
 	informer := kind(factory)
-	seen, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { w.changed() },
-		UpdateFunc: func(before, now any) {
-			if !same(before, now) {
-				w.changed()
-			}
-		},
-		DeleteFunc: func(any) { w.left() },
-	})
+	seen, err := w.listen(informer)
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +45,19 @@ func (w *watches) follow(ctx context.Context, kind func(informers.SharedInformer
 		return nil, errEnded
 	}
 	return informer, nil
+}
+
+// listen has changes of what an informer knows told.
+func (w *watches) listen(informer cache.SharedIndexInformer) (cache.ResourceEventHandlerRegistration, error) {
+	return informer.AddEventHandlerWithResyncPeriod(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { w.changed() },
+		UpdateFunc: func(before, now any) {
+			if !same(before, now) {
+				w.changed()
+			}
+		},
+		DeleteFunc: func(any) { w.left() },
+	}, 0)
 }
 
 // services starts the watch of Services that are balanced. One that changes its type leaves it.
@@ -74,10 +81,10 @@ func (w *watches) look(ctx context.Context) (view, error) {
 		local = local || ours(s) && isLocal(s)
 	}
 	var err error
-	if some && w.nodes == nil {
-		w.nodes, err = w.follow(ctx, func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
-			return f.Core().V1().Nodes().Informer()
-		})
+	if some && w.onNodes == nil {
+		if w.onNodes, err = w.listen(w.nodes); err == nil && !cache.WaitForCacheSync(ctx.Done(), w.onNodes.HasSynced) {
+			err = errEnded
+		}
 	}
 	if local && w.slices == nil && err == nil {
 		w.slices, err = w.follow(ctx, func(f informers.SharedInformerFactory) cache.SharedIndexInformer {
@@ -87,13 +94,18 @@ func (w *watches) look(ctx context.Context) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	v.nodes = listed[core.Node](w.nodes)
+	if w.onNodes != nil {
+		v.nodes = listed[core.Node](w.nodes)
+	}
 	v.endpoints = nodesWithEndpoints(listed[discovery.EndpointSlice](w.slices))
 	return v, nil
 }
 
 // stop ends all watches and waits for them.
 func (w *watches) stop() {
+	if w.onNodes != nil {
+		_ = w.nodes.RemoveEventHandler(w.onNodes) // fails only when the informer has ended
+	}
 	for _, cancel := range w.cancel {
 		cancel()
 	}

@@ -56,8 +56,8 @@ func New(rows *run.Rows, log *slog.Logger) *Storage {
 	return s
 }
 
-// Run makes the StorageClass and looks after claims and volumes until ctx ends. It runs once.
-func (s *Storage) Run(ctx context.Context, client kubernetes.Interface, ready func()) error {
+// Run makes the StorageClass and looks after claims and volumes until ctx ends. It runs once. Somebody else watches nodes.
+func (s *Storage) Run(ctx context.Context, client kubernetes.Interface, nodes cache.SharedIndexInformer, ready func()) error {
 	if err := ensureClass(ctx, client); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -68,13 +68,14 @@ func (s *Storage) Run(ctx context.Context, client kubernetes.Interface, ready fu
 		informers.WithCustomResyncConfig(map[meta.Object]time.Duration{&core.PersistentVolumeClaim{}: again, &core.PersistentVolume{}: again}))
 	own := informers.NewSharedInformerFactoryWithOptions(client, again, informers.WithTransform(trim),
 		informers.WithTweakListOptions(func(o *meta.ListOptions) { o.LabelSelector = labelOurs + "=" + className }))
-	claims, volumes, nodes := all.Core().V1().PersistentVolumeClaims(), own.Core().V1().PersistentVolumes(), all.Core().V1().Nodes()
-	s.client, s.claims, s.volumes, s.members = client, claims.Lister(), volumes.Lister(), nodes.Lister()
+	claims, volumes := all.Core().V1().PersistentVolumeClaims(), own.Core().V1().PersistentVolumes()
+	s.client, s.claims, s.volumes, s.members = client, claims.Lister(), volumes.Lister(), corelisters.NewNodeLister(nodes.GetIndexer())
 	s.work = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[item]())
-	synced, err := s.follow(claims.Informer(), volumes.Informer(), nodes.Informer())
+	synced, leave, err := s.follow(claims.Informer(), volumes.Informer(), nodes)
 	if err != nil {
 		return err
 	}
+	defer leave()
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer s.work.ShutDown()
@@ -93,11 +94,15 @@ func (s *Storage) Run(ctx context.Context, client kubernetes.Interface, ready fu
 	return nil
 }
 
-// follow has claims and volumes looked at when they change, and when the node they are on comes or goes.
-func (s *Storage) follow(claims, volumes, nodes cache.SharedIndexInformer) ([]cache.InformerSynced, error) {
-	var synced []cache.InformerSynced
+// follow has claims and volumes looked at when they change, from time to time, and when the node they are on comes or goes.
+func (s *Storage) follow(claims, volumes, nodes cache.SharedIndexInformer) (synced []cache.InformerSynced, leave func(), err error) {
+	var following cache.ResourceEventHandlerRegistration
 	for informer, look := range map[cache.SharedIndexInformer]func(object any){claims: s.seeClaim, volumes: s.seeVolume, nodes: s.seeNode} {
-		seen, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		every := again
+		if informer == nodes {
+			every = 0
+		}
+		seen, err := informer.AddEventHandlerWithResyncPeriod(cache.ResourceEventHandlerFuncs{
 			AddFunc: look,
 			UpdateFunc: func(before, now any) {
 				if was, ok := before.(*core.Node); ok && present(was) == present(now.(*core.Node)) {
@@ -112,13 +117,16 @@ func (s *Storage) follow(claims, volumes, nodes cache.SharedIndexInformer) ([]ca
 				}
 				look(object)
 			},
-		})
+		}, every)
 		if err != nil {
-			return nil, fmt.Errorf("watch claims, volumes and nodes: %w", err)
+			return nil, nil, fmt.Errorf("watch claims, volumes and nodes: %w", err)
+		}
+		if informer == nodes {
+			following = seen
 		}
 		synced = append(synced, seen.HasSynced)
 	}
-	return synced, nil
+	return synced, func() { _ = nodes.RemoveEventHandler(following) }, nil // fails only when the informer has ended
 }
 
 func (s *Storage) seeClaim(object any) {

@@ -14,8 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
@@ -73,7 +75,8 @@ func start(t *testing.T, objects ...runtime.Object) (*Storage, kubernetes.Interf
 	s := New(&run.Rows{}, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
 	ended, ready := make(chan error, 1), make(chan struct{})
-	go func() { ended <- s.Run(ctx, client, func() { close(ready) }) }()
+	nodes := nodesOf(t, client)
+	go func() { ended <- s.Run(ctx, client, nodes, func() { close(ready) }) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -86,6 +89,15 @@ func start(t *testing.T, objects ...runtime.Object) (*Storage, kubernetes.Interf
 		t.Fatal("it does not become ready")
 	}
 	return s, client
+}
+
+// nodesOf watches the nodes of a fake cluster as long as the test.
+func nodesOf(t *testing.T, client kubernetes.Interface) cache.SharedIndexInformer {
+	t.Helper()
+	factory := informers.NewSharedInformerFactory(client, 0)
+	nodes := factory.Core().V1().Nodes().Informer()
+	factory.Start(t.Context().Done())
+	return nodes
 }
 
 // eventually waits for something to become true.
@@ -338,7 +350,8 @@ func TestANodeThatListensDoesNotDelayTheEnd(t *testing.T) {
 	s := New(nil, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
 	ended, listens := make(chan error, 2), make(chan struct{})
-	go func() { ended <- s.Run(ctx, client, func() {}) }()
+	nodes := nodesOf(t, client)
+	go func() { ended <- s.Run(ctx, client, nodes, func() {}) }()
 	go func() {
 		ended <- s.Orders(t.Context(), "pi", func(wire.VolumeOrders) error { close(listens); return nil })
 	}()

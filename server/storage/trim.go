@@ -5,7 +5,7 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// trim keeps of claims, volumes and Nodes what is read here: every copy costs memory.
+// trim keeps of claims and volumes what is read here: every copy costs memory.
 func trim(object any) (any, error) {
 	switch o := object.(type) {
 	case *core.PersistentVolumeClaim:
@@ -13,8 +13,6 @@ func trim(object any) (any, error) {
 	case *core.PersistentVolume:
 		o.ManagedFields = nil
 		return o, nil // only ours are watched, and most of them is read
-	case *core.Node:
-		return trimNode(o), nil
 	}
 	return object, nil
 }
@@ -32,16 +30,6 @@ func trimClaim(c *core.PersistentVolumeClaim) *core.PersistentVolumeClaim {
 	}
 	kept.Spec = c.Spec
 	kept.Status.Phase = c.Status.Phase
-	return kept
-}
-
-func trimNode(n *core.Node) *core.Node {
-	kept := &core.Node{ObjectMeta: meta.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion}}
-	for _, c := range n.Status.Conditions {
-		if c.Type == core.NodeReady {
-			kept.Status.Conditions = []core.NodeCondition{{Type: c.Type, Status: c.Status}}
-		}
-	}
 	return kept
 }
 
