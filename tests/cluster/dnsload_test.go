@@ -47,7 +47,7 @@ func TestDNSLoad(t *testing.T) {
 		t.Skip("a measurement, for a quiet machine: SKERRY_MEASURE=1 runs it")
 	}
 	c := newCluster(t, "", nil, testhost.Program("coredns", coreDNS(t)))
-	newZone(t, c.host, "53", map[string]string{"www.example.": outsideIP})
+	newZone(t, c.host, c.host.Address()+":53", map[string]string{"www.example.": outsideIP})
 	c.host.Write("/etc/resolv.conf", []byte("nameserver "+c.host.Address()+"\n"))
 	c.start(t)
 	for i := range dnsNames {

@@ -93,6 +93,7 @@ func TestManifests(t *testing.T) {
 			n.unmanifest(t, file)
 		}
 	})
+	t.Run("five megabytes", func(t *testing.T) { fiveMegabytes(t, n) })
 	t.Run("changed while the server was down", func(t *testing.T) {
 		n.manifest("two.yaml", motd("stays", "1")+motd("leaves", "1"))
 		n.says(t, "leaves", "1")
@@ -118,6 +119,32 @@ func TestManifests(t *testing.T) {
 			t.Errorf("it was applied: %v", err)
 		}
 	})
+}
+
+// fiveMegabytes: as much as a chart that someone rendered may be, and one object of it too large for the API server.
+func fiveMegabytes(t *testing.T, n *node) {
+	var all strings.Builder
+	for i := range 20 {
+		all.WriteString(motd(fmt.Sprintf("large-%d", i), strings.Repeat("x", 250<<10)))
+	}
+	n.manifest("large.yaml", all.String())
+	n.eventually(t, "all of it is there", func() error {
+		for i := range 20 {
+			if text, err := n.text(t, fmt.Sprintf("large-%d", i)); err != nil || len(text) != 250<<10 {
+				return fmt.Errorf("number %d has %d bytes, %w", i, len(text), err)
+			}
+		}
+		return nil
+	})
+	n.manifest("huge.yaml", motd("huge", strings.Repeat("x", 5<<20))+motd("beside", "1"))
+	n.eventually(t, "what is beside the large one is there", func() error { _, err := n.text(t, "beside"); return err })
+	n.toldOf(t, "huge.yaml: line 1: ConfigMap default/huge")
+	if row := n.status(t).row("manifests", "huge.yaml"); row.OK || row.State != "failed" || row.Error == "" {
+		t.Errorf("the status tells %+v", row)
+	}
+	n.unmanifest(t, "huge.yaml")
+	n.unmanifest(t, "large.yaml")
+	n.silent(t, "large-19")
 }
 
 func (n *node) manifest(name, text string) {

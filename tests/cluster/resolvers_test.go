@@ -33,12 +33,15 @@ func TestResolvers(t *testing.T) {
 	}
 	c := newCluster(t, "", []string{asking})
 	left := c.newAgent(t, "left", nil)
-	c.newAgent(t, "right", nil)
-	world := newZone(t, c.host, "53", map[string]string{"www.example.": outsideIP})
-	company := newZone(t, left.host, "5300", map[string]string{"db.company.example.": "192.0.2.90"})
+	right := c.newAgent(t, "right", nil)
+	world := newZone(t, c.host, c.host.Address()+":53", map[string]string{"www.example.": outsideIP})
+	company := newZone(t, left.host, left.host.Address()+":5300", map[string]string{"db.company.example.": "192.0.2.90"})
 	for _, h := range c.lab.Hosts() {
 		h.Write("/etc/resolv.conf", []byte("nameserver "+c.host.Address()+"\n"))
 	}
+	// A host may have a resolver of its own, and name no other.
+	newZone(t, right.host, "127.0.0.1:53", map[string]string{"www.example.": outsideIP, "right.example.": "192.0.2.91"})
+	right.host.Write("/etc/resolv.conf", []byte("nameserver 127.0.0.1\n"))
 	c.start(t)
 	c.apply(t, "resolvers.yaml")
 	c.throng(t)
@@ -54,6 +57,13 @@ func TestResolvers(t *testing.T) {
 			large(t, c, "asker-"+name)
 		})
 	}
+	t.Run("a resolver on the loopback", func(t *testing.T) {
+		for _, libc := range libcs() {
+			if got := c.lookup(t, "asker-right", libc, "right.example"); got != "192.0.2.91" {
+				t.Errorf("%s finds %q", libc, got)
+			}
+		}
+	})
 	t.Run("what does not exist is asked once", func(t *testing.T) { rememberedNothing(t, c, world) })
 	t.Run("a stub domain", func(t *testing.T) { stubDomain(t, c, company) })
 	t.Run("settings with a mistake", func(t *testing.T) { mistaken(t, c) })
@@ -308,10 +318,10 @@ type zone struct {
 	question map[string]int
 }
 
-// newZone answers on a host's port for names, each with one address.
-func newZone(t *testing.T, h *testhost.Host, port string, names map[string]string) *zone {
+// newZone answers at an address of a host for names, each with one address.
+func newZone(t *testing.T, h *testhost.Host, address string, names map[string]string) *zone {
 	t.Helper()
-	z := &zone{address: net.JoinHostPort(h.Address(), port), names: names, question: map[string]int{}}
+	z := &zone{address: address, names: names, question: map[string]int{}}
 	for _, s := range []*dns.Server{{PacketConn: h.ListenPacket(z.address), Handler: z}, {Listener: h.Listen(z.address), Handler: z}} {
 		go func() { _ = s.ActivateAndServe() }()
 		t.Cleanup(func() { _ = s.Shutdown() })

@@ -102,6 +102,7 @@ func TestStatus(t *testing.T) {
 			t.Error(out)
 		}
 	})
+	t.Run("machines are told the same", func(t *testing.T) { toldToMachines(t, n) })
 	t.Run("a fresh node has what it is made with", func(t *testing.T) {
 		var images []struct{ Name, From string }
 		if err := json.Unmarshal([]byte(n.skerry(t, "images", "-o", "json")), &images); err != nil || len(images) != 2 ||
@@ -147,6 +148,30 @@ func TestStatus(t *testing.T) {
 			}
 		}
 	})
+}
+
+// toldToMachines: what status tells of a component is in the lines of readyz and among the metrics.
+func toldToMachines(t *testing.T, n *node) {
+	n.apiReady(t)
+	n.statusUntil(t, "all components know how they are", func(s told) bool {
+		return up(s) && s.row("dns", "cluster-names").State == "known" && s.row("dns-service", "kube-dns").State == "in place" &&
+			s.row("metrics", "figures").State == "taken" && s.row("volumes", "orders").State == "heard"
+	})
+	for path, words := range map[string][]string{
+		"/v1-skerry/readyz": {"[+]dns ready\n", "[+]dns/cluster-names known\n", "[+]dns-service/kube-dns in place\n", "[+]metrics/figures taken\n", "[+]volumes/orders heard\n"},
+		"/v1-skerry/metrics": {"skerry_up 1\n", `skerry_component_ok{service="dns",name="cluster-names",state="known"} 1`,
+			`skerry_component_ok{service="metrics",name="figures",state="taken"} 1`},
+	} {
+		text, err := n.api.Discovery().RESTClient().Get().AbsPath(path).Param("verbose", "").DoRaw(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range words {
+			if !strings.Contains(string(text), word) {
+				t.Errorf("%s: no %q in\n%s", path, word, text)
+			}
+		}
+	}
 }
 
 func portTaken(t *testing.T, n *node) {

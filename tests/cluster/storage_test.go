@@ -43,6 +43,7 @@ func TestStorage(t *testing.T) {
 	})
 	t.Run("Retain", func(t *testing.T) { retained(t, c) })
 	t.Run("Delete, while the node is away", func(t *testing.T) { deletedAway(t, c, left) })
+	t.Run("the node leaves", func(t *testing.T) { nodeLeaves(t, c, left) })
 }
 
 // withClaim is a pod for a node that mounts a claim of its own name at /data. The scheduler decides, as it has to choose
@@ -163,6 +164,25 @@ func retained(t *testing.T, c *cluster) {
 	c.volumeUntil(t, volume, "")
 	if found := c.files("/var/lib/skerry/storage/" + volume + "_default_kept/page"); len(found) != 1 {
 		t.Errorf("the data is gone; there is %q", c.files("/var/lib/skerry/storage/*"))
+	}
+}
+
+// nodeLeaves: its data is not to be had any more, and who owns the claim is told so.
+func nodeLeaves(t *testing.T, c *cluster, left *agent) {
+	c.applyText(t, "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: lost}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10Mi}}}")
+	c.create(t, withClaim("left", "lost"))
+	c.podReady(t, "lost")
+	volume := c.volumeOf(t, "lost")
+	left.host.PowerCut()
+	c.kubectl(t, "delete", "node", "left")
+	c.eventually(t, "it is said of the claim", func() error {
+		if said := c.events(t, "lost"); !strings.Contains(said, "NodeGone") || !strings.Contains(said, "left") {
+			return fmt.Errorf("said is %s", said)
+		}
+		return nil
+	})
+	if row := c.status(t).row("storage", volume); row.State != "waiting" || !strings.Contains(row.Error, "left") {
+		t.Errorf("the status tells %+v", row)
 	}
 }
 
