@@ -1,12 +1,16 @@
 package server
 
 import (
+	"github.com/skerry-io/skerry/datastore/local"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/server/manifests"
 )
 
 // told is what components tell the status of what they look after.
-type told struct{ datastore, dns, helm, metrics, servicelb, storage run.Rows }
+type told struct {
+	datastore, dns, helm, metrics, servicelb, storage run.Rows
+	losses                                            []local.Loss // found by this start, and not told by Events
+}
 
 // manifestDetails tells how far each of the user's manifests is.
 func (s *Server) manifestDetails() []run.Detail {
