@@ -43,7 +43,6 @@ func (s *Server) Services() []run.Service {
 			Run: func(ctx context.Context, isReady func()) error {
 				return api.Run(ctx, func() { ready.Store(true); isReady() })
 			}},
-		{Name: "losses", Needs: []string{"apiserver"}, Run: s.tellLosses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "node-key", Needs: []string{"apiserver"}, Run: routes.RecordOwn},
 		{Name: "controllers", Needs: []string{"apiserver"}, Run: s.controllers},
 		{Name: "scheduler", Needs: []string{"apiserver"}, Run: s.scheduler},
@@ -165,14 +164,13 @@ func (s *Server) apiserver() apiserver.Config {
 	if s.egress != nil {
 		c.Dial, c.DialPods = s.egress.Dial, s.egress.CoversPods()
 	}
-	if s.metrics != nil {
 	c.Extend = s.extend
+	if s.metrics != nil {
 		c.ExtendKinds = metrics.Kinds()
 	}
 	return c
 }
 
-func (s *Server) controllers(ctx context.Context, ready func()) error {
 // extend adds what other rooms serve to the API server, before it starts, and has them see the Nodes that it knows: one watch
 // for all.
 func (s *Server) extend(api *genericapiserver.GenericAPIServer, known informers.SharedInformerFactory) error {
@@ -183,6 +181,7 @@ func (s *Server) extend(api *genericapiserver.GenericAPIServer, known informers.
 	return s.metrics.Serve(api, known)
 }
 
+func (s *Server) controllers(ctx context.Context, ready func()) error {
 	return controllers.Run(ctx, controllers.Config{
 		Kubeconfig:  s.credential("controllers"),
 		PodCIDR:     s.config.ClusterCIDR,
