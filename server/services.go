@@ -43,6 +43,7 @@ func (s *Server) Services() []run.Service {
 			Run: func(ctx context.Context, isReady func()) error {
 				return api.Run(ctx, func() { ready.Store(true); isReady() })
 			}},
+		{Name: "losses", Needs: []string{"apiserver"}, Run: s.tellLosses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "node-key", Needs: []string{"apiserver"}, Run: routes.RecordOwn},
 		{Name: "controllers", Needs: []string{"apiserver"}, Run: s.controllers},
 		{Name: "scheduler", Needs: []string{"apiserver"}, Run: s.scheduler},
