@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -33,10 +32,13 @@ func (n *Node) netpol(ctx context.Context, ready func()) error {
 		Log:    n.log,
 	}
 	if !n.policed() {
-		if cluster.Backend == overlay.None {
+		if !cluster.Without(wire.ComponentNetworkPolicy) {
 			n.told.netpol.Set(run.Detail{Name: "rules", State: "left to your network"})
 		}
-		return errors.Join(netpol.Leave(ctx, c), idle(ctx, ready))
+		if err := netpol.Leave(ctx, c); err != nil {
+			return err
+		}
+		return idle(ctx, ready)
 	}
 	var err error
 	if c.API, err = clientcmd.BuildConfigFromFlags("", n.id.KubeletConfig()); err != nil {

@@ -1,22 +1,19 @@
 package netpol
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"net"
 	"net/netip"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-	networking "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/labels"
 )
 
 // linkLocal is an address that a pod has of its own making.
@@ -293,97 +290,33 @@ func TestRulesAreReplacedWhenSomebodyElseTookThemAway(t *testing.T) {
 	}
 }
 
-// TestRulesOfManyPods changes rules at random and compares what stands with rules made anew.
-func TestRulesOfManyPods(t *testing.T) {
+func TestItIsNoticedWhenOurTableGoes(t *testing.T) {
 	if !needNFT(t) {
 		return
 	}
 	k := newKernel(Config{Bridge: "cni0"})
 	k.noted = true
-	for _, pods := range []int{100, 1000} {
-		c := many(t, pods, 100)
-		first, _ := compile(c)
-		began := time.Now()
+	opened, lost, ended := make(chan struct{}), make(chan struct{}, 9), make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { ended <- watchTables(ctx, func() { close(opened) }, func() { lost <- struct{}{} }) }()
+	<-opened
+	for range 3 { // anew, and again, and by a change
 		k.sure = false
-		must(t, k.enforce(t.Context(), first))
-		whole := time.Since(began)
-		var one, policy time.Duration
-		const rounds = 10
-		for i := range rounds {
-			began = time.Now()
-			c.pods = append(c.pods, podOf("n1", fmt.Sprint("new", i), labels.Set{"app": "new"}, true, netip.AddrFrom4([4]byte{10, 42, 200, byte(i)})))
-			rules, _ := compile(c)
-			must(t, k.enforce(t.Context(), rules))
-			one += time.Since(began)
-			began = time.Now()
-			c.policies = append(c.policies, policyOf(t, "n2", fmt.Sprint("more", i), `{podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app: "1"}}}]}]}`))
-			rules, _ = compile(c)
-			must(t, k.enforce(t.Context(), rules))
-			policy += time.Since(began)
-		}
-		fmt.Fprintf(os.Stderr, "%d pods, 100 of them on this node, 10 policies: all rules %v, a pod more %v, a policy more %v\n", pods,
-			whole.Round(100*time.Microsecond), (one / rounds).Round(100*time.Microsecond), (policy / rounds).Round(100*time.Microsecond))
-		stands := listing(t)
-		after, _ := compile(c)
-		k.sure = false
-		must(t, k.enforce(t.Context(), after))
-		if anew := listing(t); anew != stands {
-			t.Errorf("what stands after changes differs from what is made anew:\n%s\n%s", stands, anew)
-		}
+		rules, _ := compile(many(t, 50, 50))
+		must(t, k.enforce(t.Context(), rules))
 	}
-}
-
-// TestLatency prints how long a connection takes to come about, and how long it takes with rules.
-func TestLatency(t *testing.T) {
-	if !needNFT(t) {
-		return
+	must(t, nft(t.Context(), "add table inet other\ndelete table inet other"))
+	select {
+	case <-lost:
+		t.Error("it is lost while it stands")
+	case <-time.After(300 * time.Millisecond):
 	}
-	s := newSite(t, true)
-	measure := func(what string) {
-		for _, from := range []*guest{s.a, s.far} {
-			const times = 2000
-			began := time.Now()
-			for range times {
-				conn, err := from.dial("tcp", s.b.addrs[0], 80)
-				must(t, err)
-				conn.Close()
-			}
-			fmt.Fprintf(os.Stderr, "%s, from %s: %v to connect\n", what, from.name, (time.Since(began) / times).Round(100*time.Nanosecond))
-		}
+	must(t, nft(t.Context(), "flush ruleset"))
+	select {
+	case <-lost:
+	case <-time.After(5 * time.Second):
+		t.Error("nobody noticed")
 	}
-	must(t, s.rest(t.Context()))
-	measure("no policies")
-	measure("no policies, again")
-	c := many(t, 1000, 100)
-	for _, p := range s.pods {
-		p.namespace = "n1"
-	}
-	c.pods = append(c.pods, s.pods...)
-	var policies []*networking.NetworkPolicy
-	for i := range 20 {
-		policies = append(policies, policyOf(t, "n1", fmt.Sprint("some", i), fmt.Sprintf(`{podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{from: [{podSelector: {matchLabels: {app: "%d"}}}], ports: [{port: 80}]}], egress: [{to: [{podSelector: {matchLabels: {app: "%d"}}}]}]}`, i, i)))
-	}
-	c.policies = append(c.policies, policies...)
-	c.policies = append(c.policies, policyOf(t, "n1", "z", `{podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{from: [{podSelector: {}}]}], egress: [{to: [{podSelector: {}}]}]}`))
-	rules, _ := compile(c)
-	must(t, s.enforce(t.Context(), rules))
-	measure("31 policies, 1000 pods, 22 of them on either pod")
-	must(t, s.rest(t.Context()))
-	measure("no policies, at last")
-}
-
-func listing(t *testing.T) string {
-	t.Helper()
-	out, err := nftOutput("list", "table", "inet", table)
-	must(t, err)
-	lines := strings.Split(strings.Join(strings.Fields(out), " "), "} ") // objects come in an order of their own
-	for i, line := range lines {
-		words := strings.Fields(strings.ReplaceAll(line, ",", ""))
-		if !strings.HasPrefix(line, "chain") {
-			slices.Sort(words) // and so do elements
-		}
-		lines[i] = strings.Join(words, " ")
-	}
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
+	cancel()
+	must(t, <-ended)
 }

@@ -30,9 +30,11 @@ type keeper struct {
 	off     bool   // the cluster does without
 	waiting []*ask // pods that wait for their rules
 
-	policies         *watch // nil until they may be read
-	namespaces, pods *watch // nil while there is no policy
-	trouble          string // what was logged last
+	alarm            chan struct{} // a table of ours was taken away
+	guard            func()        // ends the watch of our tables; nil without one
+	policies         *watch        // nil until they may be read
+	namespaces, pods *watch        // nil while there is no policy
+	trouble          string        // what was logged last
 	unread           map[string]string
 }
 
@@ -55,6 +57,8 @@ func (k *keeper) keep(ctx context.Context, open <-chan struct{}, changed <-chan 
 			return nil
 		case err := <-lost:
 			return err
+		case <-k.alarm:
+			k.kernel.doubt()
 		case <-off:
 			off, k.off = nil, true
 		case <-open:
@@ -186,10 +190,39 @@ func (k *keeper) follow(ctx context.Context) (err error) {
 	if k.pods == nil {
 		k.pods, err = followPods(ctx, k.client, k.config.Node, k.changed)
 	}
+	if k.guard == nil && err == nil {
+		k.guard = k.watchTables(ctx)
+	}
 	return err
 }
 
+// watchTables has rules put back that somebody else takes away. Without it they come back with the next change.
+func (k *keeper) watchTables(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	alarm := func() {
+		select {
+		case k.alarm <- struct{}{}:
+		default: // it will be looked at
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := k.kernel.watch(ctx, alarm); err != nil {
+			k.config.Log.Warn("nobody notices when the rules of network policies are taken away", "err", err)
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
 func (k *keeper) unfollow() {
+	if k.guard != nil {
+		k.guard()
+		k.guard = nil
+	}
 	for _, w := range []*watch{k.namespaces, k.pods} {
 		if w != nil {
 			w.stop()

@@ -32,13 +32,15 @@ type bench struct {
 	cancel context.CancelFunc
 	ended  chan error
 
+	flushed chan struct{} // somebody takes our tables away
+
 	mu      sync.Mutex // guards what follows
 	scripts []string
 	broken  error // what the kernel says
 }
 
 func newBench(t *testing.T) *bench {
-	b := &bench{Clientset: fake.NewClientset()}
+	b := &bench{Clientset: fake.NewClientset(), flushed: make(chan struct{})}
 	dir := t.TempDir()
 	b.config = Config{Node: "pi", Bridge: "cni0", Dir: filepath.Join(dir, "run"), Leases: filepath.Join(dir, "leases"), Marker: filepath.Join(dir, "agent", "marker"),
 		Apply: func(host.Change) error { return nil }, Rows: &b.rows, Log: slog.New(slog.DiscardHandler)}
@@ -53,6 +55,16 @@ func (b *bench) start(t *testing.T) {
 	b.cancel, b.ended = cancel, make(chan error, 1)
 	k := newKernel(b.config)
 	k.bridged = func(bool) bool { return true }
+	k.watch = func(ctx context.Context, lost func()) error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-b.flushed:
+				lost()
+			}
+		}
+	}
 	k.run = func(_ context.Context, text string) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -363,4 +375,14 @@ func TestSwitchedOffWhileItRuns(t *testing.T) {
 	soonSays(t, said, "")
 	eventually(t, "none stands", func() bool { return b.state("rules") == "none needed" })
 	soonSays(t, b.ask(t, asks("c8", "one", "nobody", "u8", "10.42.0.8")), "")
+}
+
+func TestRulesThatSomebodyTookAwayComeBack(t *testing.T) {
+	b := newBench(t)
+	b.policy(t, "one", `{podSelector: {}}`)
+	b.pod(t, "one", "a", "u1", "10.42.0.2")
+	b.start(t)
+	eventually(t, "rules stand", func() bool { return strings.Count(b.text(), "10.42.0.2 : jump") == 1 })
+	b.flushed <- struct{}{}
+	eventually(t, "they stand again", func() bool { return strings.Count(b.text(), "10.42.0.2 : jump") == 2 })
 }

@@ -17,7 +17,8 @@ type kernel struct {
 	apply   func(host.Change) error
 	bridge  string
 	pods    []netip.Prefix
-	bridged func(policies bool) bool     // packets that cross a bridge are shown to rules of family inet
+	bridged func(policies bool) bool // packets that cross a bridge are shown to rules of family inet
+	watch   func(ctx context.Context, lost func()) error
 	mac     func(string) (string, error) // of an interface
 
 	now    ruleset // what stands
@@ -68,6 +69,14 @@ func (k *kernel) enforce(ctx context.Context, rules ruleset) error {
 	}
 	k.now, k.sure = rules, true
 	return nil
+}
+
+// doubt is for when somebody else has changed what stands.
+func (k *kernel) doubt() {
+	k.sure = false
+	if k.lifted != "" {
+		k.lifted = unseen
+	}
 }
 
 // rest takes the rules away.

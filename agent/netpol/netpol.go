@@ -55,6 +55,7 @@ func Run(ctx context.Context, c Config, ready func()) error {
 
 func newKernel(c Config) *kernel {
 	k := &kernel{run: nft, apply: c.Apply, bridge: c.Bridge, pods: c.Pods, stands: c.Stands, mac: macOf,
+		watch:   func(ctx context.Context, lost func()) error { return watchTables(ctx, func() {}, lost) },
 		bridged: func(policies bool) bool { return bridged(c.Apply, policies) }}
 	if c.Stands {
 		k.lifted = unseen
@@ -88,7 +89,7 @@ func work(ctx context.Context, c Config, client kubernetes.Interface, kernel *ke
 		return err
 	}
 	changed := make(chan struct{}, 1)
-	k := &keeper{config: c, client: client, kernel: kernel, facts: notes, changed: func() {
+	k := &keeper{config: c, client: client, kernel: kernel, facts: notes, alarm: make(chan struct{}, 1), changed: func() {
 		select {
 		case changed <- struct{}{}:
 		default: // it will be looked at

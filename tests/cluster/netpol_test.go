@@ -287,9 +287,12 @@ func switchedOff(t *testing.T, w *walls, left *agent) {
 	left.join(t, w.cluster)
 	w.allReady(t)
 	for _, host := range []*node{w.node, left.node} {
-		if found := append(host.files("/run/skerry/containerd/netpol*"), host.files("/var/lib/skerry/agent/network-policies")...); len(found) > 0 {
-			t.Errorf("left are %q", found)
-		}
+		w.eventually(t, "no file is left", func() error {
+			if found := append(host.files("/run/skerry/containerd/netpol*"), host.files("/var/lib/skerry/agent/network-policies")...); len(found) > 0 {
+				return fmt.Errorf("left are %q", found)
+			}
+			return nil
+		})
 	}
 	if out, err := w.try(t, "kubectl", "get", "clusterrole", "skerry:network-policy"); err == nil {
 		t.Errorf("the right is there: %s", out)
