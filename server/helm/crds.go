@@ -20,7 +20,8 @@ var definitions string
 // fieldManager is by what name the API server knows who set a field.
 const fieldManager = "skerry-helm"
 
-// define makes the kinds known to the cluster, and waits until the API server serves them.
+// define makes the kinds known to the cluster, and waits until the API server serves HelmCharts. It makes a store and a
+// cache for a kind when that is asked for first, so HelmChartConfigs are not asked for before they matter.
 func define(ctx context.Context, client dynamic.Interface) error {
 	all := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
 	for text := range strings.SplitSeq(definitions, "\n---\n") {
@@ -33,12 +34,7 @@ func define(ctx context.Context, client dynamic.Interface) error {
 			return fmt.Errorf("define %s: %w", name, err)
 		}
 	}
-	for _, kind := range []schema.GroupVersionResource{charts(), chartConfigs()} {
-		if err := served(ctx, client, kind); err != nil {
-			return err
-		}
-	}
-	return nil
+	return served(ctx, client, charts())
 }
 
 // served waits until objects of a kind can be listed, which is a moment after its definition.

@@ -108,6 +108,9 @@ func (h *Helm) Run(ctx context.Context, c Clients, ready func()) error {
 
 // work looks after objects, once there are some.
 func (h *Helm) work(ctx context.Context, parts *sync.WaitGroup) error {
+	if err := served(ctx, h.clients.Dynamic, chartConfigs()); err != nil {
+		return orNil(ctx, err)
+	}
 	configs, err := h.watch(chartConfigs(), func(key types.NamespacedName, _ bool) { h.wake(key) })
 	if err != nil {
 		return err
