@@ -138,7 +138,7 @@ func fiveMegabytes(t *testing.T, n *node) {
 	})
 	n.manifest("huge.yaml", motd("huge", strings.Repeat("x", 5<<20))+motd("beside", "1"))
 	n.eventually(t, "what is beside the large one is there", func() error { _, err := n.text(t, "beside"); return err })
-	n.toldOf(t, "huge.yaml: line 1: ConfigMap default/huge")
+	n.toldOf(t, "huge.yaml: line 2: ConfigMap default/huge: Request entity too large")
 	if row := n.status(t).row("manifests", "huge.yaml"); row.OK || row.State != "failed" || row.Error == "" {
 		t.Errorf("the status tells %+v", row)
 	}
