@@ -116,22 +116,21 @@ func (r *references) watch(one reference) context.CancelFunc {
 	_ = informer.SetTransform(slim) // it fails only for one that runs
 	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(_ any, inFirstList bool) {
-			if !inFirstList { // what is there was read by the one that named it
-				r.changed(one)
-			}
+			r.changed(one, inFirstList) // it was read before, but may have changed since
 		},
 		UpdateFunc: func(before, now any) {
 			if before.(*meta.PartialObjectMetadata).ResourceVersion != now.(*meta.PartialObjectMetadata).ResourceVersion {
-				r.changed(one)
+				r.changed(one, false)
 			}
 		},
-		DeleteFunc: func(any) { r.changed(one) },
+		DeleteFunc: func(any) { r.changed(one, false) },
 	})
 	r.parts.Go(func() { informer.RunWithContext(ctx) })
 	return stop
 }
 
-func (r *references) changed(one reference) {
+// changed wakes those that name an object. Seen first it is mostly what was read, so that nothing is broken off for it.
+func (r *references) changed(one reference, first bool) {
 	r.mu.Lock()
 	var by []types.NamespacedName
 	if u := r.used[one]; u != nil {
@@ -139,6 +138,10 @@ func (r *references) changed(one reference) {
 	}
 	r.mu.Unlock()
 	for _, key := range by {
-		r.helm.wake(key)
+		if first {
+			r.helm.queue.Add(key)
+		} else {
+			r.helm.wake(key)
+		}
 	}
 }
