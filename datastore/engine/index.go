@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"sort"
-	"unsafe"
 
 	"github.com/google/btree"
 )
@@ -188,13 +187,4 @@ func (x *index) pruneBefore(c change, gone []pruned) []pruned {
 		x.keys.Delete(e)
 	}
 	return gone
-}
-
-// memory is about how much the index takes, in bytes.
-func (x *index) memory() (bytes int) {
-	x.keys.Ascend(func(e *entry) bool {
-		bytes += len(e.key) + int(unsafe.Sizeof(*e)) + cap(e.versions)*int(unsafe.Sizeof(version{})) + 12
-		return true
-	})
-	return bytes + cap(x.history)*int(unsafe.Sizeof(change{}))
 }
