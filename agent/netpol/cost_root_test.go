@@ -2,6 +2,7 @@ package netpol
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"slices"
@@ -68,7 +69,8 @@ func TestLatency(t *testing.T) {
 				must(t, err)
 				conn.Close()
 			}
-			fmt.Fprintf(os.Stderr, "%s, from %s: %v to connect\n", what, from.name, (time.Since(began) / times).Round(100*time.Nanosecond))
+			connect := (time.Since(began) / times).Round(100 * time.Nanosecond)
+			fmt.Fprintf(os.Stderr, "%s, from %s: %v to connect, %d MB/s there and back\n", what, from.name, connect, stream(t, from, s.b.addrs[0])>>20)
 		}
 	}
 	must(t, s.rest(t.Context()))
@@ -90,6 +92,24 @@ func TestLatency(t *testing.T) {
 	measure("31 policies, 1000 pods, 22 of them on either pod")
 	must(t, s.rest(t.Context()))
 	measure("no policies, at last")
+}
+
+// stream tells how many bytes come back within a second.
+func stream(t *testing.T, from *guest, to netip.Addr) int64 {
+	t.Helper()
+	conn, err := from.dial("tcp", to, 81)
+	must(t, err)
+	defer conn.Close()
+	must(t, conn.SetDeadline(time.Now().Add(time.Second)))
+	go func() {
+		for text := make([]byte, 64<<10); ; {
+			if _, err := conn.Write(text); err != nil {
+				return
+			}
+		}
+	}()
+	n, _ := io.Copy(io.Discard, conn) // until the second is over
+	return n
 }
 
 func listing(t *testing.T) string {

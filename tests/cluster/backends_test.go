@@ -104,6 +104,7 @@ spec:
 			})
 		}
 	})
+	t.Run("policies of each family", func(t *testing.T) { eachFamilyHasItsPolicy(t, c) })
 }
 
 // pair puts a pod on each node, with a Service, and wants them to reach each other.

@@ -123,3 +123,21 @@ head -n 1 /tmp/open > /dev/termination-log; test ! -e /tmp/open`}
 	w.kubectl(t, "delete", "pod", "-n", "red", "-l", "may", "--now")
 	w.kubectl(t, "delete", "networkpolicy", "-A", "--all")
 }
+
+// eachFamilyHasItsPolicy: a block of one family says nothing about the other.
+func eachFamilyHasItsPolicy(t *testing.T, c *cluster) {
+	to := c.pod(t, "web-agent").Status.PodIPs
+	for i, block := range []string{"10.42.0.0/16", "fd42::/56"} {
+		c.applyText(t, fmt.Sprintf(`{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: one}, spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: "%s"}}]}]}}`, block))
+		for n, ip := range to {
+			c.eventually(t, fmt.Sprintf("with %s, %s is open: %t", block, ip.IP, i == n), func() error {
+				out, err := c.try(t, "kubectl", "exec", "web-server", "--", "sh", "-c", "if "+strings.ReplaceAll(hello(ip.IP, "8080", 2), "hello", "web-agent")+"; then echo open; fi")
+				if open := strings.TrimSpace(out) == "open"; err == nil && open != (i == n) {
+					err = fmt.Errorf("open is %t", open)
+				}
+				return err
+			})
+		}
+	}
+	c.kubectl(t, "delete", "networkpolicy", "one")
+}

@@ -29,7 +29,8 @@ func components(c *cluster) map[string]func(*testing.T) error {
 			}
 			return err
 		},
-		"storage": c.served("get", "storageclass", "local-path"),
+		"storage":        c.served("get", "storageclass", "local-path"),
+		"network-policy": c.served("get", "clusterrole", "skerry:network-policy"),
 	}
 }
 
@@ -95,7 +96,7 @@ func nothingOf(t *testing.T, c *cluster) {
 	}
 	s := c.status(t)
 	for _, row := range s.Components {
-		if slices.Contains([]string{"announcer", "dns", "dns-service", "manifests", "metrics", "servicelb", "storage", "volumes"}, row.Service) {
+		if slices.Contains([]string{"announcer", "dns", "dns-service", "manifests", "metrics", "network-policy", "servicelb", "storage", "volumes"}, row.Service) {
 			t.Errorf("the status tells %+v", row)
 		}
 	}
