@@ -2,7 +2,6 @@ package netpol
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os/exec"
@@ -24,7 +23,7 @@ type kernel struct {
 	now    ruleset // what stands
 	sure   bool    // now is known to stand
 	stands bool    // there may be a table
-	lifted string  // the script of the bridge table that stands
+	lifted string  // what the bridge table was made for, empty without one; unseen when an earlier run may have left one
 	noted  bool    // the ledger has the tables
 }
 
@@ -108,40 +107,37 @@ func (k *kernel) note() error {
 // cross sees to it that what pods of this node send each other meets the rules. Where the kernel does not show it to
 // them, it is lifted: with policies or without, since conntrack has to know connections that are older than the first one.
 func (k *kernel) cross(ctx context.Context, policies bool) error {
-	text := ""
+	want, mac := "", ""
 	if !k.bridged(policies) {
-		mac, err := k.mac(k.bridge)
-		if err != nil {
+		var err error
+		if mac, err = k.mac(k.bridge); err != nil {
 			return err
 		}
 		if mac != "" { // without a bridge no pod has a neighbour
-			text = lifting(k.bridge, mac, k.pods, policies, true)
+			want = fmt.Sprint(mac, " closed: ", policies)
 		}
 	}
-	if text == k.lifted {
+	if want == k.lifted {
 		return nil
 	}
-	if err := k.lift(ctx, text, policies); err != nil {
-		return fmt.Errorf("lead packets between pods of this node past the rules: %w", err)
+	if err := k.lift(ctx, mac, policies); err != nil {
+		return fmt.Errorf("lead packets between pods of this node to the rules: %w", err)
 	}
-	k.lifted = text
+	k.lifted = want
 	return nil
 }
 
-func (k *kernel) lift(ctx context.Context, text string, closed bool) error {
-	if text == "" {
+// lift makes the bridge table, or without a MAC takes it away.
+func (k *kernel) lift(ctx context.Context, mac string, closed bool) error {
+	if mac == "" {
 		return k.run(ctx, removal("bridge"))
 	}
 	if err := k.note(); err != nil {
 		return err
 	}
-	err := k.run(ctx, text)
-	if err == nil || !closed {
-		return err
+	err := k.run(ctx, lifting(k.bridge, mac, k.pods, closed, true))
+	if err != nil && closed { // this kernel may be one that cannot tell bridges by their names
+		err = k.run(ctx, lifting(k.bridge, mac, k.pods, closed, false))
 	}
-	mac, again := k.mac(k.bridge)
-	if again != nil {
-		return again
-	}
-	return errors.Join(again, k.run(ctx, lifting(k.bridge, mac, k.pods, closed, false)))
+	return err
 }
