@@ -2,13 +2,16 @@
 # ARCH: amd64, arm64 or arm; this machine's own when it is not given.
 ARCH ?=
 
-.PHONY: build test lint verify notices package run stop clean
+.PHONY: build test bench-datastore lint verify notices package run stop clean
 
 build:
 	@scripts/build $(ARCH)
 
 test:
 	@scripts/test
+
+bench-datastore:
+	@scripts/bench-datastore
 
 lint:
 	@scripts/lint
