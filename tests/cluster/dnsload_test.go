@@ -50,6 +50,7 @@ func TestDNSLoad(t *testing.T) {
 	newZone(t, c.host, c.host.Address()+":53", map[string]string{"www.example.": outsideIP})
 	c.host.Write("/etc/resolv.conf", []byte("nameserver "+c.host.Address()+"\n"))
 	c.start(t)
+	c.kubectl(t, "create", "namespace", manyIn)
 	for i := range dnsNames {
 		if err := oneOfMany(t, c.api, i); err != nil {
 			t.Fatal(err)
@@ -63,7 +64,7 @@ func TestDNSLoad(t *testing.T) {
 	}{{"skerry", c.host.Address() + ":6445", c.proc}, {"CoreDNS", c.host.Address() + ":1053", other}}
 	for _, s := range servers {
 		c.eventually(t, s.name+" knows the names", func() error {
-			if got := lookup(c.host.Dial, s.address, fmt.Sprintf("many-%d.default.svc.cluster.local", dnsNames-1)); net.ParseIP(got) == nil {
+			if got := lookup(c.host.Dial, s.address, fmt.Sprintf("many-%d."+manyIn+".svc.cluster.local", dnsNames-1)); net.ParseIP(got) == nil {
 				return errors.New(got)
 			}
 			return nil
@@ -140,7 +141,7 @@ func questions(conn net.Conn, inCluster bool) (took []time.Duration, lost int) {
 	for i := range dnsNames {
 		name := "www.example."
 		if inCluster {
-			name = fmt.Sprintf("many-%d.default.svc.cluster.local.", i)
+			name = fmt.Sprintf("many-%d."+manyIn+".svc.cluster.local.", i)
 		}
 		m := new(dns.Msg)
 		m.SetQuestion(name, dns.TypeA)
