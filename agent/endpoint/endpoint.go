@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/serve"
 )
 
@@ -35,6 +36,23 @@ type Servers interface {
 type Config struct {
 	Address string // loopback host:port
 	Servers Servers
+	Offline Offline   // answers while no server is in reach; nil for nobody
+	Rows    *run.Rows // is told when no server is in reach
+}
+
+// Offline answers for the servers while none is in reach.
+type Offline interface {
+	// Holds says that it has something to answer with.
+	Holds() bool
+	// Around is the way of all requests: to the servers while they are in reach.
+	Around(servers Reach) http.RoundTripper
+}
+
+// Reach is the way to the servers.
+type Reach interface {
+	http.RoundTripper
+	// Away says since when no server is in reach; back closes when one is again.
+	Away() (since time.Time, back <-chan struct{}, away bool)
 }
 
 const (
@@ -70,6 +88,11 @@ func (e *Endpoint) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	var way http.RoundTripper = upstream
+	if e.config.Offline != nil {
+		upstream.meanwhile = newAbsence(e.config.Offline.Holds(), e.config.Rows, e.log)
+		way = e.config.Offline.Around(upstream)
+	}
 	listener, err := e.listen(ctx)
 	if err != nil {
 		return err
@@ -88,7 +111,7 @@ func (e *Endpoint) Run(ctx context.Context, ready func()) error {
 	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelRequests() // ends what was upgraded, which the server no longer knows
 	srv := &http.Server{
-		Handler:           e.handler(upstream),
+		Handler:           e.handler(way),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: headerPatience,
 		IdleTimeout:       idlePatience,
@@ -99,8 +122,7 @@ func (e *Endpoint) Run(ctx context.Context, ready func()) error {
 	return serve.TLS(ctx, srv, listener, stopPatience, ready)
 }
 
-// handler is the way of a request: who asks, then a server that answers. A cache has its place between the two, as a
-// RoundTripper around upstream: Caller tells it who asks.
+// handler is the way of a request: who asks, then a server that answers, or Offline.
 func (e *Endpoint) handler(upstream http.RoundTripper) http.Handler {
 	return callers{id: e.id, next: forward(upstream, e.log)}
 }

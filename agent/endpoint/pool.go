@@ -23,6 +23,8 @@ type pool struct {
 	patience time.Duration
 	log      *slog.Logger
 	awake    chan struct{} // tells watch that a server got something to do
+	// meanwhile is set where somebody answers while no server is in reach.
+	meanwhile *absence
 
 	mu      sync.Mutex // guards what follows
 	servers []*upstream
@@ -113,6 +115,7 @@ func compare(a, b [3]int) int {
 // use notes the server that answered.
 func (p *pool) use(u *upstream) {
 	u.set(good)
+	p.returned(u)
 	p.mu.Lock()
 	before := p.current
 	p.current = u
@@ -125,6 +128,9 @@ func (p *pool) use(u *upstream) {
 // RoundTrip sends a request to a server that answers, and waits a while when there is none.
 func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	s := sending{pool: p, request: r, body: bodyOf(r)}
+	if p.meanwhile != nil {
+		return p.briefly(&s)
+	}
 	until := time.Now().Add(p.patience)
 	for {
 		answer, err := s.round()
@@ -145,13 +151,14 @@ type sending struct {
 	request *http.Request
 	body    *onceBody
 	lost    int  // times that a server took it and did not answer
+	waits   bool // a server of the last round says that it is starting
 	over    bool // it cannot be sent again
 	hope    bool // a server of the last round may answer in a moment
 }
 
 // round asks each server at most once, until one answers.
 func (s *sending) round() (*http.Response, error) {
-	s.hope = false
+	s.hope, s.waits = false, false
 	var tried []*upstream
 	var errs []error
 	for u := s.pool.choose(nil); u != nil; u = s.pool.choose(tried) {
@@ -184,6 +191,7 @@ func (s *sending) ask(u *upstream) (*http.Response, error) {
 	} else if u.set(starting); s.body.whole() {
 		_ = answer.Body.Close()
 		done()
+		s.waits = true
 		return nil, &startingError{u.url}
 	}
 	answer.Body = endsWith(answer.Body, done, isWatch(s.request))

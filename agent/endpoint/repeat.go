@@ -28,6 +28,9 @@ func (e *lostError) Error() string {
 
 func (e *lostError) Unwrap() error { return e.cause }
 
+// MayBeDone says that nobody else should answer.
+func (e *lostError) MayBeDone() bool { return true }
+
 // startingError is the answer of a server whose API is not there yet.
 type startingError struct{ server string }
 

@@ -29,6 +29,7 @@ const (
 // watch looks after the servers until ctx ends: it takes over changes of the list, asks servers that are silent although
 // something waits for them, and looks whether a preferred one is back. With one server, or nothing under way, it sleeps.
 func (p *pool) watch(ctx context.Context) {
+	p.firstLook(ctx)
 	for {
 		p.mu.Lock()
 		changed := p.changed
@@ -64,6 +65,9 @@ func (p *pool) others(than *upstream) []*upstream {
 // pause is how long nothing has to be looked at.
 func (p *pool) pause(now time.Time) time.Duration {
 	pause := time.Hour
+	if absent, next := p.meanwhile.next(now); absent {
+		return next
+	}
 	all := p.known()
 	if len(all) < 2 {
 		return pause // there is nothing to choose from
@@ -81,6 +85,10 @@ func (p *pool) pause(now time.Time) time.Duration {
 
 // look asks the servers that it is time for, side by side.
 func (p *pool) look(ctx context.Context) {
+	if absent, _ := p.meanwhile.next(time.Now()); absent {
+		p.lookAgain(ctx)
+		return
+	}
 	all := p.known()
 	if len(all) < 2 {
 		return

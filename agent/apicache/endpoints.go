@@ -1,0 +1,109 @@
+package apicache
+
+import (
+	"net/netip"
+	"slices"
+
+	core "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
+)
+
+const endpointSlices = "discovery.k8s.io/endpointslices"
+
+// A reboot gives pods other addresses. Servers would enter them into the EndpointSlices; while there are none, the node does
+// it for its own pods, so that Services and names lead to them.
+
+// settle does once, before the first answer without a server, what a reboot asks for: endpoints on this node are not ready
+// until their pods are again. Else a Service would lead to whichever pod has the address now.
+func (k *Cache) settle() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.rebooted {
+		return
+	}
+	k.rebooted = false
+	no := false
+	k.eachSlice("", func(s *discovery.EndpointSlice) (touched bool) {
+		for i := range s.Endpoints {
+			e := &s.Endpoints[i]
+			if e.NodeName == nil || *e.NodeName != k.config.Node || e.TargetRef == nil || e.TargetRef.Kind != "Pod" {
+				continue
+			}
+			e.Conditions.Ready, e.Conditions.Serving, touched = &no, &no, true
+		}
+		return touched
+	})
+	k.changed()
+}
+
+// podOf reads a Pod. mu is held.
+func (k *Cache) podOf(at ref, o object) (*core.Pod, bool) {
+	if at.Kind != pods {
+		return nil, false
+	}
+	from, err := typed(o)
+	if err != nil {
+		return nil, false
+	}
+	pod, ok := from.(*core.Pod)
+	return pod, ok
+}
+
+// followPod enters a pod's addresses and its readiness where it is an endpoint. mu is held.
+func (k *Cache) followPod(pod *core.Pod) {
+	ready := slices.ContainsFunc(pod.Status.Conditions, func(c core.PodCondition) bool {
+		return c.Type == core.PodReady && c.Status == core.ConditionTrue
+	})
+	leaving := pod.DeletionTimestamp != nil
+	k.eachSlice(pod.Namespace, func(s *discovery.EndpointSlice) (touched bool) {
+		for i := range s.Endpoints {
+			e := &s.Endpoints[i]
+			if e.TargetRef == nil || e.TargetRef.Kind != "Pod" || e.TargetRef.UID != pod.UID {
+				continue
+			}
+			if at := addressOf(pod, s.AddressType); at != "" {
+				e.Addresses = []string{at}
+			}
+			usable := ready && !leaving
+			e.Conditions = discovery.EndpointConditions{Ready: &usable, Serving: &ready, Terminating: &leaving}
+			touched = true
+		}
+		return touched
+	})
+}
+
+// addressOf is a pod's address of a family.
+func addressOf(pod *core.Pod, family discovery.AddressType) string {
+	for _, ip := range pod.Status.PodIPs {
+		at, err := netip.ParseAddr(ip.IP)
+		if err == nil && (at.Unmap().Is4() && family == discovery.AddressTypeIPv4 || at.Is6() && !at.Is4In6() && family == discovery.AddressTypeIPv6) {
+			return ip.IP
+		}
+	}
+	return ""
+}
+
+// eachSlice hands the EndpointSlices of a namespace, or all, to change, and takes over those that it touched. mu is held.
+func (k *Cache) eachSlice(namespace string, change func(*discovery.EndpointSlice) bool) {
+	for at := range k.index.entries {
+		if at.Kind != endpointSlices || namespace != "" && at.Namespace != namespace {
+			continue
+		}
+		o, err := k.get(at)
+		if err != nil {
+			continue
+		}
+		from, err := typed(o)
+		if err != nil {
+			continue
+		}
+		slice, ok := from.(*discovery.EndpointSlice)
+		if !ok || !change(slice) {
+			continue
+		}
+		if now, err := written(o.form, o.APIVersion, o.Kind, slice); err == nil {
+			k.index.put(at, now, true)
+			k.tell(at)
+		}
+	}
+}

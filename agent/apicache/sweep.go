@@ -1,0 +1,66 @@
+package apicache
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+const (
+	// sweepEvery is how often it is looked for what nobody needs any more.
+	sweepEvery = 30 * time.Minute
+	// unwatched is how long a list that was watched is kept after its last watch ended, while servers answer: what a node
+	// needs is watched all the time.
+	unwatched = time.Hour
+	// maxSingles bounds the objects that were asked for by their names only.
+	maxSingles = 1024
+)
+
+// sweep forgets lists that nobody watches any more, the tokens of pods that are gone, and of single objects the oldest.
+func (k *Cache) sweep(now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var singles []*view
+	for _, v := range k.index.views {
+		switch {
+		case v.of == tokensKind:
+			k.sweepTokens(v, now)
+		case v.version == "":
+			singles = append(singles, v)
+		case v.used == 0: // it is from disk; its time begins now
+			v.used = now.Unix()
+		case v.watches == 0 && len(v.listeners) == 0 && now.Sub(time.Unix(v.used, 0)) > unwatched && k.listening == 0:
+			k.index.forget(v)
+		}
+	}
+	slices.SortFunc(singles, func(a, b *view) int { return cmp.Compare(a.used, b.used) })
+	for i := 0; i < len(singles)-maxSingles; i++ {
+		k.index.forget(singles[i])
+	}
+	k.full = false
+	k.changed()
+}
+
+// tokensKind is what the view of all tokens is of.
+const tokensKind = "/" + tokens
+
+// sweepTokens drops tokens that are over, and those whose pod is gone. mu is held.
+func (k *Cache) sweepTokens(v *view, now time.Time) {
+	alive := map[string]bool{}
+	for at, e := range k.index.entries {
+		if at.Kind == pods {
+			alive[e.meta.UID] = true
+		}
+	}
+	for at := range v.members {
+		var token kept
+		o, err := k.get(at)
+		if err == nil {
+			err = json.Unmarshal(o.body, &token)
+		}
+		if err != nil || now.After(token.Expires) || !alive[token.Pod] {
+			k.index.leave(v, at)
+		}
+	}
+}
