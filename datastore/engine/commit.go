@@ -47,12 +47,12 @@ func (e *Engine) gather(first *request) *group {
 func (e *Engine) commit(ctx context.Context, g *group) bool {
 	e.decide(g)
 	err := e.keep(ctx, g)
+	e.complain(err, len(g.disk) > 0)
 	if err != nil {
 		e.mu.Lock()
 		e.index.undo(e.committed)
 		e.head = e.committed
 		e.mu.Unlock()
-		e.options.Log.Error("writes were refused", "count", len(g.requests), "err", err)
 	} else {
 		e.options.Failpoint("engine/kept")
 		e.publish(g)
@@ -68,6 +68,18 @@ func (e *Engine) commit(ctx context.Context, g *group) bool {
 		}
 	}
 	return err == nil
+}
+
+// complain logs when writes begin to be refused, and when they are taken again: a disk may be full for long.
+func (e *Engine) complain(err error, disk bool) {
+	switch {
+	case err != nil && !e.refusing:
+		e.refusing = true
+		e.options.Log.Error("writes are refused", "err", err)
+	case err == nil && disk && e.refusing:
+		e.refusing = false
+		e.options.Log.Info("writes are taken again")
+	}
 }
 
 // decide says what becomes of each request, each seeing what those before it did.

@@ -59,6 +59,7 @@ type Engine struct {
 	weight    int       // of that, in bytes
 	since     time.Time // when the first of that was answered
 	stuck     error     // with an interval: why the last commit was not done
+	refusing  bool      // the last write was refused
 	deadlines deadlines
 	wrote     time.Time // when the disk was written last
 	changed   bool      // the disk has something to tidy
