@@ -88,6 +88,28 @@ func TestIdleWritesNothing(t *testing.T) {
 	}
 }
 
+// A start writes nothing either, so that it works on a disk that is full.
+func TestAStartWritesNothing(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 2 {
+		store, done, err := local.Open(t.Context(), quiet(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			if _, err := store.Create(t.Context(), "/registry/pods/a", []byte("0"), 0); err != nil {
+				t.Fatal(err)
+			}
+			done()
+			continue
+		}
+		defer done()
+		if log, err := os.Stat(filepath.Join(dir, "skerry.db-wal")); err == nil && log.Size() > 0 {
+			t.Errorf("%d bytes were written", log.Size())
+		}
+	}
+}
+
 // state is what the files of a directory look like from outside.
 func state(t *testing.T, dir string) string {
 	t.Helper()

@@ -67,10 +67,13 @@ func Open(ctx context.Context, path string, options Options) (*DB, error) {
 
 func (db *DB) open(ctx context.Context) (err error) {
 	common := fmt.Sprintf("busy_timeout(10000),synchronous(2),wal_autocheckpoint(%d),journal_size_limit(%d),temp_store(2)", walBackstop, walFile)
-	if err := own(db.path); err != nil {
+	first := "journal_mode(WAL),"
+	if empty, err := own(db.path); err != nil {
 		return err
+	} else if empty { // only then: it would be written again at each start, even on a disk that is full
+		first = "auto_vacuum(2)," + first
 	}
-	if db.writing, err = connect(db.path, "auto_vacuum(2),journal_mode(WAL),"+common+",cache_size(-1024)", 1); err != nil {
+	if db.writing, err = connect(db.path, first+common+",cache_size(-1024)", 1); err != nil {
 		return err
 	}
 	if db.conn, err = db.writing.Conn(ctx); err != nil {
@@ -93,13 +96,15 @@ func (db *DB) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// own makes the file, so that it is for root alone: SQLite takes over its mode for the files beside it.
-func own(path string) error {
+// own makes the file, so that it is for root alone: SQLite takes over its mode for the files beside it. It says whether
+// nothing is in it.
+func own(path string) (empty bool, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return f.Close()
+	info, err := f.Stat()
+	return err == nil && info.Size() == 0, errors.Join(err, f.Close())
 }
 
 // connect makes a pool of connections with these pragmas.
