@@ -8,7 +8,7 @@ import (
 )
 
 // told is what components tell the status of what they look after.
-type told struct{ announcer, dns, netpol, volumes run.Rows }
+type told struct{ announcer, api, dns, netpol, volumes run.Rows }
 
 // archiveDetails tells of the archives that could not be imported.
 func archiveDetails(importer *images.Importer) func() []run.Detail {

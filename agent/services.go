@@ -12,7 +12,6 @@ import (
 
 	"github.com/skerry-io/skerry/agent/addresses"
 	"github.com/skerry-io/skerry/agent/containerd"
-	"github.com/skerry-io/skerry/agent/endpoint"
 	"github.com/skerry-io/skerry/agent/externalip"
 	"github.com/skerry-io/skerry/agent/images"
 	"github.com/skerry-io/skerry/agent/kubelet"
@@ -32,8 +31,7 @@ func (n *Node) Services() []run.Service {
 	wiring := &run.Trouble{Name: "pods' network"}
 	table := []run.Service{
 		{Name: "identity", Run: n.id.Run},
-		{Name: "endpoint", Needs: []string{"identity"},
-			Run: endpoint.New(endpoint.Config{Address: n.endpoint(), Servers: n.servers}, n.id, n.log).Run},
+		{Name: "endpoint", Needs: []string{"identity"}, Run: n.api, Details: n.told.api.Details},
 		{Name: "servers", Needs: []string{"endpoint"}, Run: n.servers.Run, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "addresses", Run: n.addresses}, // its end is meant to end the node
 		{Name: "tunnel", Needs: []string{"identity"}, Run: n.tunnel},

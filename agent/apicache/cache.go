@@ -136,7 +136,7 @@ func (k *Cache) changed() {
 	}
 }
 
-// flush writes all that is new, in one go.
+// flush writes all that is new, in one go. Nobody waits for the disk meanwhile. There is one at a time.
 func (k *Cache) flush() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -146,34 +146,62 @@ func (k *Cache) flush() error {
 	if k.file == nil || k.file.end > 2*k.index.live+spare {
 		return k.rewrite()
 	}
-	var texts [][]byte
-	var refs []ref
-	for at := range k.index.changed {
-		text, err := objectRecord(at, k.index.entries[at], k.index.entries[at].unsaved)
-		if err != nil {
-			return err
-		}
-		texts, refs = append(texts, text), append(refs, at)
-	}
-	notes, err := notesRecord(k.index.notes)
+	w, err := k.index.writing()
 	if err != nil {
 		return err
 	}
-	spots, err := k.file.append(append(texts, notes))
-	if err != nil {
-		return err
-	}
-	for i, at := range refs {
-		k.index.entries[at].where, k.index.entries[at].unsaved = spots[i], nil
-	}
-	k.index.saved()
-	return nil
+	f := k.file
+	k.mu.Unlock()
+	spots, err := f.append(w.texts)
+	k.mu.Lock()
+	k.index.written(w, spots, err == nil)
+	return err
 }
 
-// saved notes that all is written.
-func (x *index) saved() {
-	clear(x.changed)
-	x.notes = nil
+// writing is what is on its way to the disk.
+type writing struct {
+	texts   [][]byte
+	refs    []ref
+	entries []*entry
+	turns   []uint32
+	notes   []note
+}
+
+// writing takes all that is to be written.
+func (x *index) writing() (writing, error) {
+	var w writing
+	for at := range x.changed {
+		e := x.entries[at]
+		text, err := objectRecord(at, e, e.unsaved)
+		if err != nil {
+			return w, err
+		}
+		w.texts, w.refs, w.entries, w.turns = append(w.texts, text), append(w.refs, at), append(w.entries, e), append(w.turns, e.turn)
+	}
+	text, err := notesRecord(x.notes)
+	if err != nil {
+		return w, err
+	}
+	w.texts, w.notes = append(w.texts, text), x.notes
+	x.saved()
+	return w, nil
+}
+
+// written notes where it is, or that it still has to be written.
+func (x *index) written(w writing, spots []spot, ok bool) {
+	if !ok {
+		x.notes = append(w.notes, x.notes...)
+	}
+	for i, at := range w.refs {
+		e := w.entries[i]
+		switch {
+		case x.entries[at] != e: // it is gone
+		case !ok:
+			x.changed[at] = struct{}{}
+		case e.turn == w.turns[i]:
+			e.where, e.unsaved = spots[i], nil
+		}
+	}
 }
 
 // rewrite makes a new file of what counts, and puts it in the place of the old one.

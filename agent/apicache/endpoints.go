@@ -101,9 +101,9 @@ func (k *Cache) eachSlice(namespace string, change func(*discovery.EndpointSlice
 		if !ok || !change(slice) {
 			continue
 		}
-		if now, err := written(o.form, o.APIVersion, o.Kind, slice); err == nil {
+		if now, err := encoded(o.form, o.APIVersion, o.Kind, slice); err == nil {
 			k.index.put(at, now, true)
-			k.tell(at)
+			k.tell(at, nil)
 		}
 	}
 }

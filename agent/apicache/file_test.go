@@ -220,7 +220,7 @@ func TestObjectsOfWhichThereAreTooMany(t *testing.T) {
 	}
 	for i := range all {
 		n.server.set("/api/v1/namespaces/default/configmaps/"+all[i].Name, &core.ConfigMapList{}, &all[i])
-		n.cache.single(query{user: selfUser, path: "/" + all[i].Name, resource: "configmaps"}, must(written(protobuf, "v1", "ConfigMap", &all[i])))
+		n.cache.single(query{user: selfUser, path: "/" + all[i].Name, resource: "configmaps"}, must(encoded(protobuf, "v1", "ConfigMap", &all[i])))
 	}
 	n.flush()
 	if info, err := os.Stat(n.file()); err != nil || info.Size() > limit+spare || !n.cache.full {

@@ -27,7 +27,8 @@ type entry struct {
 	sum              uint64 // of what matters of it
 	local            bool   // as this node changed it, unknown to any server
 	unsaved          []byte
-	where            spot // on disk; zero before it was written
+	turn             uint32 // counts its changes
+	where            spot   // on disk; zero before it was written
 	size             int
 	views            int // that it is in
 }
@@ -107,6 +108,7 @@ func (x *index) put(at ref, o object, local bool) bool {
 	x.live += int64(len(o.body) - e.size)
 	e.apiVersion, e.kind, e.form, e.meta, e.sum, e.local, e.size = o.APIVersion, o.Kind, o.form, o.meta, sum, local, len(o.body)
 	e.unsaved = append([]byte(nil), o.body...)
+	e.turn++
 	if !local || at.Kind != nodes { // the kubelet says all of it again after a reboot
 		x.changed[at] = struct{}{}
 	}
@@ -193,4 +195,10 @@ func (x *index) replace(v *view, b bundle) {
 		x.join(v, at)
 	}
 	x.give(b)
+}
+
+// saved notes that all is written.
+func (x *index) saved() {
+	clear(x.changed)
+	x.notes = nil
 }

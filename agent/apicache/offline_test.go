@@ -342,3 +342,28 @@ func TestAPodWaitsForAServerThatIsBackInAMoment(t *testing.T) {
 		t.Errorf("%d", code)
 	}
 }
+
+func TestAPodThatWasToBeDeletedIsGoneWhenItHasEnded(t *testing.T) {
+	n := newNode(t)
+	client := n.as(selfUser, mediaBin)
+	leaving := pod("b", "10.0.0.2")
+	leaving.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	n.server.set(allPods, &core.PodList{}, pod("a", "10.0.0.1"), leaving)
+	names(t, client)
+	n.cut()
+	w := watch(t, client, "104")
+	if err := client.CoreV1().Pods("default").Delete(t.Context(), "b", metav1.DeleteOptions{}); err != nil {
+		t.Error(err)
+	}
+	if e := next(t, w); e.Type != kwatch.Deleted || e.Object.(*core.Pod).Name != "b" {
+		t.Errorf("the watch says %v", e)
+	}
+	if err := client.CoreV1().Pods("default").Delete(t.Context(), "a", metav1.DeleteOptions{}); !apierrors.IsServiceUnavailable(err) {
+		t.Errorf("one that nobody wanted to be deleted: %v", err)
+	}
+	n.reboot()
+	n.cut()
+	if got := names(t, n.as(selfUser, mediaBin)); !strings.HasPrefix(got, "a at") {
+		t.Errorf("after a reboot: %q", got)
+	}
+}

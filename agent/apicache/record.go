@@ -155,7 +155,7 @@ func (k *Cache) take(at ref, o object) bool {
 		return k.index.entries[at] != nil
 	}
 	if k.index.put(at, o, false) {
-		k.tell(at)
+		k.tell(at, nil)
 	}
 	return true
 }

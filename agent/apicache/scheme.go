@@ -25,8 +25,8 @@ func decode(text []byte) (runtime.Object, error) {
 	return out, err
 }
 
-// written makes an object of a Go object, in the encoding given.
-func written(f form, apiVersion, kind string, from runtime.Object) (object, error) {
+// encoded makes an object of a Go object, in the encoding given.
+func encoded(f form, apiVersion, kind string, from runtime.Object) (object, error) {
 	o := object{APIVersion: apiVersion, Kind: kind, form: f}
 	from.GetObjectKind().SetGroupVersionKind(schemaKind(apiVersion, kind))
 	if f == jsonText {
@@ -57,7 +57,7 @@ func (o object) in(f form) (object, error) {
 	if err != nil {
 		return o, fmt.Errorf("write %s %s in another encoding: %w", o.Kind, o.meta.Name, err)
 	}
-	return written(f, o.APIVersion, o.Kind, from)
+	return encoded(f, o.APIVersion, o.Kind, from)
 }
 
 func schemaKind(apiVersion, kind string) schema.GroupVersionKind {

@@ -152,7 +152,7 @@ func (k *Cache) token(q query, r *http.Request, body []byte, since time.Time) *h
 	if len(q.wants) > 0 {
 		f = q.wants[0]
 	}
-	answer, err := written(f, "authentication.k8s.io/v1", "TokenRequest", request)
+	answer, err := encoded(f, "authentication.k8s.io/v1", "TokenRequest", request)
 	if err != nil {
 		return broken(r, err)
 	}

@@ -14,11 +14,17 @@ import (
 // listener is a watch that is answered by the node itself. Cache.mu guards it.
 type listener struct {
 	wake chan struct{} // holds one entry when there is something in news
-	news []ref         // objects that this node has changed
+	news []change      // by this node
+}
+
+// change is one that this node makes.
+type change struct {
+	at   ref
+	gone *object // as it was last, when it is no more
 }
 
 // tell has every such watch that shows an object hear of its change. mu is held.
-func (k *Cache) tell(at ref) {
+func (k *Cache) tell(at ref, gone *object) {
 	if k.listening == 0 {
 		return
 	}
@@ -27,8 +33,8 @@ func (k *Cache) tell(at ref) {
 			continue
 		}
 		for l := range v.listeners {
-			if !slices.Contains(l.news, at) {
-				l.news = append(l.news, at)
+			if c := (change{at, gone}); !slices.Contains(l.news, c) {
+				l.news = append(l.news, c)
 			}
 			select {
 			case l.wake <- struct{}{}:
@@ -169,22 +175,35 @@ func (w *watching) hear() error {
 	defer w.cache.mu.Unlock()
 	news := w.listener.news
 	w.listener.news = nil
-	for _, at := range news {
-		if w.cache.index.entries[at] == nil {
-			continue
+	for _, c := range news {
+		var err error
+		switch {
+		case c.gone != nil:
+			err = w.end(*c.gone)
+		case w.cache.index.entries[c.at] != nil:
+			err = w.say(modified, c.at)
 		}
-		if err := w.say(modified, at); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// end writes that an object is no more.
+func (w *watching) end(o object) error {
+	o, err := o.in(w.form)
+	if err != nil {
+		return err
+	}
+	return w.write(deleted, o)
+}
+
 // expire tells the caller to list again: what it has heard here, a server does not know of.
 func (w *watching) expire() error {
 	status := apierrors.NewResourceExpired("an API server is in reach again").ErrStatus
 	status.TypeMeta = meta.TypeMeta{APIVersion: "v1", Kind: "Status"}
-	o, err := written(w.form, "v1", "Status", &status)
+	o, err := encoded(w.form, "v1", "Status", &status)
 	if err != nil {
 		return err
 	}

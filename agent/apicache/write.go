@@ -47,6 +47,8 @@ func (k *Cache) write(q query, r *http.Request, since time.Time) *http.Response 
 		return k.register(q, r, since)
 	case (kind == nodes && q.name == k.config.Node || kind == pods) && q.sub == "status" && (q.method == http.MethodPatch || q.method == http.MethodPut):
 		return k.status(q, r, body, since)
+	case kind == pods && q.sub == "" && q.method == http.MethodDelete:
+		return k.remove(q, r, since)
 	case kind == "/serviceaccounts" && q.sub == "token" && q.method == http.MethodPost:
 		return k.token(q, r, body, since)
 	}
@@ -144,12 +146,33 @@ func (k *Cache) status(q query, r *http.Request, body []byte, since time.Time) *
 		return refuse(r, &status)
 	}
 	k.index.put(at, now, true)
-	k.tell(at)
+	k.tell(at, nil)
 	if pod, ok := k.podOf(at, now); ok {
 		k.followPod(pod)
 	}
 	k.changed()
 	return give(r, q, http.StatusOK, now)
+}
+
+// remove takes that the kubelet has ended a pod that was to be deleted. A server that has it still tells the kubelet so when it
+// is back, and hears it again.
+func (k *Cache) remove(q query, r *http.Request, since time.Time) *http.Response {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	at := ref{Kind: q.kind(), Namespace: q.namespace, Name: q.name}
+	o, err := k.get(at)
+	if err != nil || !k.sees(q.user, at) {
+		return refuse(r, away(since, "this object is not remembered"))
+	}
+	if pod, ok := k.podOf(at, o); !ok || pod.DeletionTimestamp == nil {
+		return refuse(r, away(since, "nothing can be deleted meanwhile"))
+	}
+	k.tell(at, &o)
+	for _, v := range k.index.views {
+		k.index.leave(v, at)
+	}
+	k.changed()
+	return give(r, q, http.StatusOK, o)
 }
 
 // merge gives the object with another status.
@@ -184,7 +207,7 @@ func merge(before object, body []byte, media string) (object, error) {
 	default:
 		return object{}, fmt.Errorf("the status of a %s is a server's to keep", before.Kind)
 	}
-	return written(before.form, before.APIVersion, before.Kind, old)
+	return encoded(before.form, before.APIVersion, before.Kind, old)
 }
 
 // patched applies a patch to a copy.
