@@ -39,6 +39,8 @@ type server struct {
 	watchers map[chan kwatch.Event]string
 	asked    []string
 	token    string
+
+	forbidden bool
 }
 
 func newServer() *server {
@@ -85,7 +87,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.asked = append(s.asked, r.Method+" "+r.URL.Path)
 	list, found := s.lists[r.URL.Path]
-	token := s.token
+	token, forbidden := s.token, s.forbidden
 	s.mu.Unlock()
 	info := scheme.Codecs.SupportedMediaTypes()[0]
 	for _, one := range scheme.Codecs.SupportedMediaTypes() {
@@ -95,6 +97,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	encoder := scheme.Codecs.EncoderForVersion(info.Serializer, core.SchemeGroupVersion)
 	switch {
+	case forbidden:
+		http.Error(w, "not for you", http.StatusForbidden)
 	case strings.HasSuffix(r.URL.Path, "/token"):
 		w.Header().Set("Content-Type", info.MediaType)
 		w.WriteHeader(http.StatusCreated)

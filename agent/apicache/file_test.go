@@ -12,6 +12,7 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/skerry-io/skerry/internal/certs"
@@ -275,8 +276,28 @@ func TestWhatNobodyNeedsIsForgotten(t *testing.T) {
 	n.boot()
 	now := time.Now()
 	n.cache.sweep(now)
+	n.cache.sweep(now.Add(unwatched / 2))
+	if len(n.cache.index.views) != 2 {
+		t.Errorf("%d views are left too soon", len(n.cache.index.views))
+	}
 	n.cache.sweep(now.Add(2 * unwatched))
-	if len(n.cache.index.views) != 0 || len(n.cache.index.entries) != 0 || n.cache.index.live != 0 {
-		t.Errorf("%d views, %d objects, %d bytes are left", len(n.cache.index.views), len(n.cache.index.entries), n.cache.index.live)
+	if len(n.cache.index.views) != 1 || len(n.cache.index.entries) != 2 || n.cache.index.entries[ref{Kind: "/secrets", Namespace: "default", Name: "s"}] != nil {
+		t.Errorf("%d views, %d objects are left", len(n.cache.index.views), len(n.cache.index.entries))
+	}
+}
+
+func TestWhatAUserMayNoLongerSeeIsForgotten(t *testing.T) {
+	n := filled(t)
+	n.boot()
+	n.server.mu.Lock()
+	n.server.forbidden = true
+	n.server.mu.Unlock()
+	client := n.as(selfUser, mediaBin)
+	if _, err := client.CoreV1().Secrets("").List(t.Context(), metav1.ListOptions{}); err == nil {
+		t.Fatal("it may")
+	}
+	n.cut()
+	if _, err := client.CoreV1().Secrets("").List(t.Context(), metav1.ListOptions{}); !apierrors.IsServiceUnavailable(err) {
+		t.Errorf("alone it is told: %v", err)
 	}
 }

@@ -21,14 +21,14 @@ func (k *Cache) record(q query, answer *http.Response) {
 	} else if answer.StatusCode == http.StatusCreated {
 		return
 	}
-	if !known || !q.reads() {
+	if !q.reads() {
 		return
 	}
-	if q.name != "" && !q.watch && answer.StatusCode == http.StatusNotFound {
+	if answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusNotFound && q.name != "" {
 		k.lost(q)
 		return
 	}
-	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusCreated {
+	if !known || answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusCreated {
 		return
 	}
 	if q.watch {
@@ -107,11 +107,11 @@ func (k *Cache) answered(q query, f form, zipped, created bool, text []byte) {
 	}
 }
 
-// lost forgets an object that a server does not have.
+// lost forgets what a server does not have, or does not tell this user any more.
 func (k *Cache) lost(q query) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if v := k.index.views[q.view()]; v != nil {
+	if v := k.index.views[q.view()]; v != nil && v.watches == 0 && len(v.listeners) == 0 {
 		k.index.forget(v)
 		k.changed()
 	}

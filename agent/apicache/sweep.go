@@ -10,8 +10,8 @@ import (
 const (
 	// sweepEvery is how often it is looked for what nobody needs any more.
 	sweepEvery = 30 * time.Minute
-	// unwatched is how long a list that was watched is kept after its last watch ended, while servers answer: what a node
-	// needs is watched all the time.
+	// unwatched is how long the Secret or ConfigMap of a pod is kept after its last watch ended, while servers answer: what
+	// pods need is watched all the time. Other lists are few, and some are asked for at the start only.
 	unwatched = time.Hour
 	// maxSingles bounds the objects that were asked for by their names only.
 	maxSingles = 1024
@@ -28,6 +28,7 @@ func (k *Cache) sweep(now time.Time) {
 			k.sweepTokens(v, now)
 		case v.version == "":
 			singles = append(singles, v)
+		case !v.passing():
 		case v.used == 0: // it is from disk; its time begins now
 			v.used = now.Unix()
 		case v.watches == 0 && len(v.listeners) == 0 && now.Sub(time.Unix(v.used, 0)) > unwatched && k.listening == 0:
@@ -41,6 +42,9 @@ func (k *Cache) sweep(now time.Time) {
 	k.full = false
 	k.changed()
 }
+
+// passing says that a view comes and goes with pods.
+func (v *view) passing() bool { return v.of == "/secrets" || v.of == "/configmaps" }
 
 // tokensKind is what the view of all tokens is of.
 const tokensKind = "/" + tokens
