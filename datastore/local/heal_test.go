@@ -104,12 +104,15 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			cut := i%10 == 1 && name == "skerry.db"
-			harm(t, filepath.Join(dir, name), cut)
+			late := harm(t, filepath.Join(dir, name), cut)
 			store, lost, done := healed(t, dir)
 			defer done()
 			first, second := missing(t, store, 0), missing(t, store, 1)
 			if first > 0 {
 				t.Errorf("%d keys that are in the snapshot are gone", first)
+			}
+			if late && name == "skerry.db-wal" && second <= 1 {
+				return // damage of the last transaction looks like a write that the power cut off
 			}
 			if second > 0 && (len(lost) != 1 || lost[0].From > last || lost[0].To < last) {
 				t.Errorf("%d keys are gone up to revision %d, and it says %v", second, last, lost)
@@ -129,8 +132,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// harm flips a bit anywhere in a file, or cuts it off.
-func harm(t *testing.T, path string, cut bool) {
+// harm flips a bit anywhere in a file, or cuts it off. It says whether that is near its end.
+func harm(t *testing.T, path string, cut bool) (late bool) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -146,6 +149,7 @@ func harm(t *testing.T, path string, cut bool) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return at > len(text)-5*4120
 }
 
 func TestADatabaseThatIsGone(t *testing.T) {

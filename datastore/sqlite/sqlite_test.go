@@ -205,11 +205,14 @@ func TestCheckLog(t *testing.T) {
 	if err := check(torn); err != nil {
 		t.Errorf("a torn end: %v", err)
 	}
-	for _, at := range []int{3, 20, walHeaderSize + 30, len(log) / 2} {
+	for at := 0; at < len(log)-5*frame; at += 1 + at%7 {
+		if in := (at - walHeaderSize) % frame; at > walHeaderSize && in > frameHeader && in%500 > 7 {
+			continue // a page is a page
+		}
 		harmed := bytes.Clone(log)
-		harmed[at] ^= 1
+		harmed[at] ^= 1 << (at % 8)
 		if err := check(harmed); !Damaged(err) {
-			t.Errorf("damage at %d: %v", at, err)
+			t.Errorf("damage at %d, in a frame at %d: %v", at, (at-walHeaderSize)%frame, err)
 		}
 	}
 }

@@ -32,28 +32,52 @@ func CheckLog(database string) error {
 	if whole, err := w.begin(); err != nil || !whole {
 		return err
 	}
-	var broken, commits int
+	var t tail
 	for i := 1; ; i++ {
-		ours, commit, good, err := w.frame()
+		f, err := w.frame()
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if !good && broken == 0 {
-			broken = i
-		}
-		if !ours && broken > 0 && broken == i {
-			return nil // what follows is from before the log was begun anew
-		}
-		if broken > 0 && ours && commit {
-			if commits++; commits > 1 { // the first of them was synced before the second was written
-				return fmt.Errorf("%w: frame %d of the write-ahead log has a wrong checksum, and later ones are whole transactions", ErrDamaged, broken)
-			}
+		if t.add(i, f); t.ends > 1 { // the first was synced before the second was written
+			return fmt.Errorf("%w: frame %d of the write-ahead log is not what was written, and later ones are of whole transactions", ErrDamaged, t.broken)
 		}
 	}
 }
+
+// tail is what stands in a log from the first frame that is not good.
+type tail struct {
+	broken int // that frame's number, from 1
+	ends   int // of transactions, from there on
+	before frame
+}
+
+func (t *tail) add(i int, f frame) {
+	if t.broken == 0 && f.good {
+		return
+	}
+	switch {
+	case t.broken == 0:
+		t.broken, t.before = i, f
+	case f.ours && i == t.broken+1 && !t.before.ends() && f.page <= t.before.page:
+		t.ends++ // a transaction writes its pages in order: one ended here, and its last frame does not say so any more
+	}
+	if f.ends() {
+		t.ends++
+	}
+}
+
+// frame is what a frame of a log says of itself.
+type frame struct {
+	page   uint32
+	ours   bool // it was written since the log was begun anew
+	commit bool // it is the last of a transaction
+	good   bool // it is whole, and so is all before it
+}
+
+func (f frame) ends() bool { return f.ours && f.commit }
 
 // walReader reads a log frame by frame.
 type walReader struct {
@@ -90,21 +114,22 @@ func (w *walReader) begin() (bool, error) {
 	return true, nil
 }
 
-// frame reads one: whether it belongs to this log, whether it ends a transaction, and whether it is whole.
-func (w *walReader) frame() (ours, commit, good bool, err error) {
+// frame reads the next one.
+func (w *walReader) frame() (f frame, err error) {
 	head := make([]byte, frameHeader)
 	if _, err := io.ReadFull(w.from, head); err != nil {
-		return false, false, false, err
+		return f, err
 	}
 	if _, err := io.ReadFull(w.from, w.page); err != nil {
-		return false, false, false, err
+		return f, err
 	}
-	ours = string(head[8:16]) == string(w.salt[:])
-	commit = binary.BigEndian.Uint32(head[4:]) != 0
+	f.page = binary.BigEndian.Uint32(head)
+	f.ours = string(head[8:16]) == string(w.salt[:])
+	f.commit = binary.BigEndian.Uint32(head[4:]) != 0
 	w.add(head[:8])
 	w.add(w.page)
-	good = ours && w.sum[0] == binary.BigEndian.Uint32(head[16:]) && w.sum[1] == binary.BigEndian.Uint32(head[20:])
-	return ours, commit, good, nil
+	f.good = f.ours && w.sum[0] == binary.BigEndian.Uint32(head[16:]) && w.sum[1] == binary.BigEndian.Uint32(head[20:])
+	return f, nil
 }
 
 // add is SQLite's checksum, over pairs of words.
