@@ -87,6 +87,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.asked = append(s.asked, r.Method+" "+r.URL.Path)
 	list, found := s.lists[r.URL.Path]
+	if found {
+		list = list.DeepCopyObject() // encoders write to it
+	}
 	token, forbidden := s.token, s.forbidden
 	s.mu.Unlock()
 	info := scheme.Codecs.SupportedMediaTypes()[0]
