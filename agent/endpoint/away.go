@@ -20,7 +20,7 @@ const (
 	// lookPatience is how long they may take later.
 	lookPatience = 5 * time.Second
 	// firstPause and lastPause are between two looks for a server while none is in reach: the first of them and all later ones.
-	firstPause, lastPause = time.Second, 3 * time.Second
+	firstPause, lastPause = time.Second, 2 * time.Second
 )
 
 // errAway means that no server is in reach.
