@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// brief is how long a request waits for a server where somebody else can answer it.
-	brief = 2 * time.Second
+	// brief is how long a request waits for a server where somebody else can answer it: longer than a server takes that is
+	// started again, as all is listed anew after an absence.
+	brief = 10 * time.Second
 	// firstPatience is how long servers may take to answer the first question of all after the start.
 	firstPatience = 2500 * time.Millisecond
 	// lookPatience is how long they may take later.

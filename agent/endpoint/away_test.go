@@ -42,12 +42,16 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
+// shortly is how long requests wait in these tests.
+const shortly = 2 * time.Second
+
 // alone runs an endpoint with a stand-in.
 func (c *cluster) alone(t *testing.T, upstream string, s *standIn) (at string, rows *run.Rows) {
 	t.Helper()
 	rows = &run.Rows{}
 	address := freeAddress(t)
 	e := New(Config{Address: address, Servers: newList("https://" + upstream), Offline: s, Rows: rows}, c, slog.New(slog.DiscardHandler))
+	e.patience = shortly
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- e.Run(ctx, func() { close(ready) }) }()
@@ -74,7 +78,7 @@ func TestWithNoServerAtTheStartTheStandInAnswersSoon(t *testing.T) {
 	url, rows := c.alone(t, upstream, s)
 	caller := c.caller(t, c.clients[kubelet])
 	began := time.Now()
-	if code, body := get(t, caller, url+"/api", ""); code != http.StatusTeapot || body != "remembered" || time.Since(began) > brief {
+	if code, body := get(t, caller, url+"/api", ""); code != http.StatusTeapot || body != "remembered" || time.Since(began) > shortly {
 		t.Errorf("after %v: %d %q", time.Since(began), code, body)
 	}
 	told := rows.Details()
@@ -113,7 +117,7 @@ func TestAServerThatRefusesIsMissedSoon(t *testing.T) {
 	url, _ := c.alone(t, upstream, &standIn{}) // which begins with hope, as it has nothing to say
 	caller := c.caller(t, c.clients[kubelet])
 	began := time.Now()
-	if code, _ := get(t, caller, url+"/api", ""); code != http.StatusTeapot || time.Since(began) < brief || time.Since(began) > 2*brief {
+	if code, _ := get(t, caller, url+"/api", ""); code != http.StatusTeapot || time.Since(began) < shortly || time.Since(began) > 2*shortly {
 		t.Errorf("after %v: %d", time.Since(began), code)
 	}
 	c.serve(t, upstream, says)

@@ -6,6 +6,6 @@
 // certificate is refused; a bearer token passes as it is; a request waits for a server that is just starting. When a
 // server goes silent and another answers, what hangs on the silent one goes on at the other within three seconds; a
 // request is sent a second time only when that cannot do anything twice. With an Offline, a request that no server takes
-// goes there after two seconds, and those after it at once, until a server is ready again.
+// goes there after ten seconds, and those after it at once, until a server is ready again.
 // Start reading at Endpoint.Run.
 package endpoint
