@@ -83,6 +83,29 @@ func (s *server) send(path string, kind kwatch.EventType, o runtime.Object) {
 	}
 }
 
+// begin is what a watch of Pods begins with that asks for everything.
+func (s *server) begin(path string) []kwatch.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.lists[path].(*core.PodList).DeepCopy()
+	var events []kwatch.Event
+	for i := range list.Items {
+		events = append(events, kwatch.Event{Type: kwatch.Added, Object: &list.Items[i]})
+	}
+	return append(events, kwatch.Event{Type: kwatch.Bookmark, Object: &core.Pod{ObjectMeta: metav1.ObjectMeta{ResourceVersion: list.ResourceVersion,
+		Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"}}}})
+}
+
+// die ends all watches.
+func (s *server) die() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.watchers {
+		close(w)
+		delete(s.watchers, w)
+	}
+}
+
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.asked = append(s.asked, r.Method+" "+r.URL.Path)
@@ -134,15 +157,26 @@ func (s *server) watch(w http.ResponseWriter, r *http.Request, info runtime.Seri
 	w.WriteHeader(http.StatusOK)
 	w.(http.Flusher).Flush()
 	frames := info.StreamSerializer.Framer.NewFrameWriter(w)
+	write := func(e kwatch.Event) {
+		var body bytes.Buffer
+		_ = encoder.Encode(e.Object, &body)
+		_ = info.StreamSerializer.Serializer.Encode(&metav1.WatchEvent{Type: string(e.Type), Object: runtime.RawExtension{Raw: body.Bytes()}}, frames)
+		w.(http.Flusher).Flush()
+	}
+	if r.URL.Query().Get("sendInitialEvents") == "true" {
+		for _, e := range s.begin(r.URL.Path) {
+			write(e)
+		}
+	}
 	for {
 		select {
 		case <-r.Context().Done():
 			return
-		case e := <-events:
-			var body bytes.Buffer
-			_ = encoder.Encode(e.Object, &body)
-			_ = info.StreamSerializer.Serializer.Encode(&metav1.WatchEvent{Type: string(e.Type), Object: runtime.RawExtension{Raw: body.Bytes()}}, frames)
-			w.(http.Flusher).Flush()
+		case e, open := <-events:
+			if !open {
+				return
+			}
+			write(e)
 		}
 	}
 }

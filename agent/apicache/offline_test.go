@@ -153,14 +153,6 @@ func TestAWatchThatBeginsWithEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the server has the watch", func() bool {
-		n.server.mu.Lock()
-		defer n.server.mu.Unlock()
-		return len(n.server.watchers) == 1
-	})
-	end := &core.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"}}}
-	n.server.send(allPods, kwatch.Added, pod("a", "10.0.0.1"))
-	n.server.send(allPods, kwatch.Bookmark, end)
 	next(t, w)
 	next(t, w)
 	w.Stop()
