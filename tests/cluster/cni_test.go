@@ -140,10 +140,4 @@ func (c *cluster) switchTo(t *testing.T, a *agent, settings string) {
 	_ = a.stop(t)
 	a.join(t, c)
 	c.allReady(t)
-	for _, name := range c.names() { // a node is Ready for a while after it has gone
-		c.eventually(t, name+" knows its pods again", func() error {
-			_, err := c.try(t, "kubectl", "exec", "web-"+name, "--", "true")
-			return err
-		})
-	}
 }

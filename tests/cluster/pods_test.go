@@ -165,7 +165,19 @@ func brief(p *corev1.Pod) string {
 // exec runs a command in the pod's first container.
 func (n *node) exec(t *testing.T, pod string, command ...string) string {
 	t.Helper()
-	return strings.TrimSpace(n.kubectl(t, append([]string{"exec", pod, "--"}, command...)...))
+	var out string
+	var failed error
+	n.eventually(t, "the kubelet, which may just have been started again, knows the pod "+pod, func() error {
+		out, failed = n.try(t, append([]string{"kubectl", "exec", pod, "--"}, command...)...)
+		if failed != nil && strings.Contains(failed.Error(), "pod does not exist") {
+			return failed
+		}
+		return nil
+	})
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	return strings.TrimSpace(out)
 }
 
 // sleeperOf is a sleeper that runs another image.

@@ -295,7 +295,8 @@ func withoutServer(t *testing.T, c *cluster, left *agent) {
 	}
 	container := strings.TrimSpace(out)
 	c.proc.Kill()
-	left.statusUntil(t, "it knows that no server answers", func(s told) bool { return s.row("dns", "cluster-names").State == "kept" })
+	offline := func(s told) bool { return s.row("endpoint", "servers").State == "offline" }
+	left.statusUntil(t, "it knows that no server answers", offline)
 	for _, libc := range libcs() {
 		for name, want := range map[string]string{"web": web, "till.shop": "", web: "web.default.svc.cluster.local"} {
 			out, _ := left.host.Run(t.Context(), "skerry", "crictl", "exec", container, "/bin/lookup-"+libc, name)
@@ -306,7 +307,7 @@ func withoutServer(t *testing.T, c *cluster, left *agent) {
 	}
 	c.serve()
 	c.apiReady(t)
-	left.statusUntil(t, "the server answers again", func(s told) bool { return s.row("dns", "cluster-names").State == "known" })
+	left.statusUntil(t, "the server answers again", func(s told) bool { return !offline(s) && s.row("dns", "cluster-names").State == "known" })
 }
 
 // zone is a DNS server of the lab that counts.

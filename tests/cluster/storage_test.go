@@ -12,7 +12,7 @@ import (
 )
 
 // volumesOfLeft is where the agent left keeps its volumes.
-const volumesOfLeft = "/srv/volumes"
+const volumesOfLeft = "/opt/volumes"
 
 // TestStorage: claims of the class local-path are directories of the node that the pod is on, for as long as they are
 // wanted. The parts share the cluster, and the last takes the agent away.
