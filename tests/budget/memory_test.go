@@ -19,8 +19,8 @@ import (
 // Raise one only with a new measurement in docs/performance.md and the reason in the commit. slack is for other machines:
 // page size, number of cores and a busy neighbour move the numbers by some percent.
 const (
-	pssBudget       = 360_000
-	anonymousBudget = 215_000
+	pssBudget       = 270_000
+	anonymousBudget = 180_000
 	slack           = 1.1
 
 	// settle is how long a node is left alone before it counts as idle; patience how long it may take to come under
