@@ -12,8 +12,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"net"
 	"net/netip"
 	"time"
+
+	"github.com/skerry-io/skerry/internal/version"
 )
 
 // How long certificates live.
@@ -22,15 +25,12 @@ const (
 	leafLife = 365 * 24 * time.Hour
 )
 
-// built is a moment this program cannot have run before: the floor for "now" on machines without a clock of their own.
-var built = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
-
-// now is the machine's time, but never before this program existed.
+// now is the machine's time, but never before this program existed: machines without a clock of their own need certificates too.
 func now() time.Time {
-	if t := time.Now(); t.After(built) {
+	if t := time.Now(); t.After(version.Earliest()) {
 		return t
 	}
-	return built
+	return version.Earliest()
 }
 
 // CA is a certificate authority that can sign.
@@ -55,12 +55,24 @@ func NewKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P25
 // NewCA makes a self-signed authority of a key, valid for ten years. Made again with the same name and key, it is
 // trusted by whoever trusted the first, and the other way round.
 func NewCA(name string, key *ecdsa.PrivateKey) (*CA, error) {
-	template, err := blank(pkix.Name{CommonName: name}, caLife)
+	template, err := blankCA(name, caLife)
+	if err != nil {
+		return nil, err
+	}
+	return selfSigned(template, key)
+}
+
+func blankCA(name string, life time.Duration) (*x509.Certificate, error) {
+	template, err := blank(pkix.Name{CommonName: name}, life)
 	if err != nil {
 		return nil, err
 	}
 	template.IsCA, template.BasicConstraintsValid = true, true
 	template.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageCertSign
+	return template, nil
+}
+
+func selfSigned(template *x509.Certificate, key *ecdsa.PrivateKey) (*CA, error) {
 	cert, err := sign(template, template, key.Public(), key)
 	if err != nil {
 		return nil, err
@@ -73,7 +85,12 @@ func (ca *CA) Expired() bool { return now().After(ca.Certificate.NotAfter) }
 
 // Sign issues a leaf for the holder of public, valid for a year.
 func (ca *CA) Sign(s Subject, public crypto.PublicKey) (*x509.Certificate, error) {
-	template, err := blank(pkix.Name{CommonName: s.Name, Organization: s.Groups}, leafLife)
+	return ca.SignFor(leafLife, s, public)
+}
+
+// SignFor issues a leaf that is valid for life from now; for a year with 0.
+func (ca *CA) SignFor(life time.Duration, s Subject, public crypto.PublicKey) (*x509.Certificate, error) {
+	template, err := blank(pkix.Name{CommonName: s.Name, Organization: s.Groups}, Life(life))
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +106,22 @@ func (ca *CA) Sign(s Subject, public crypto.PublicKey) (*x509.Certificate, error
 		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
 	}
 	return sign(template, ca.Certificate, public, ca.Key)
+}
+
+// NewOwnCA makes an authority of a key that has no end, and can vouch for nothing but these names and addresses. Nobody trusts it
+// who was not given it.
+func NewOwnCA(name string, key *ecdsa.PrivateKey, dns []string, ips []netip.Addr) (*CA, error) {
+	template, err := blankCA(name, caLife)
+	if err != nil {
+		return nil, err
+	}
+	template.NotAfter = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC) // which means that there is none
+	template.PermittedDNSDomains = dns
+	for _, ip := range ips {
+		ip = ip.Unmap()
+		template.PermittedIPRanges = append(template.PermittedIPRanges, &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(ip.BitLen(), ip.BitLen())})
+	}
+	return selfSigned(template, key)
 }
 
 // blank is a certificate for life from now. It is valid from the epoch on, so that a board that boots in 1970 can use it.
@@ -113,6 +146,22 @@ func Expiring(c *x509.Certificate) bool {
 	}
 	return now().After(c.NotAfter.Add(-life / 3))
 }
+
+// Worn says that less than a third is left of the life that a leaf was given, a year with 0.
+func Worn(c *x509.Certificate, life time.Duration) bool {
+	return now().After(c.NotAfter.Add(-Life(life) / 3))
+}
+
+// Life is what a setting of a leaf's life means: a year when it is 0.
+func Life(life time.Duration) time.Duration {
+	if life <= 0 {
+		return leafLife
+	}
+	return life
+}
+
+// Over says that a certificate does not count any more.
+func Over(c *x509.Certificate) bool { return now().After(c.NotAfter) }
 
 // Fingerprint is the SHA-256 of the certificate in hexadecimal.
 func Fingerprint(c *x509.Certificate) string {

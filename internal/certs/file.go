@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/skerry-io/skerry/internal/durable"
 )
 
 // Pair is a certificate with its key on disk: BASE.crt and BASE.key.
@@ -59,7 +60,7 @@ func (p Pair) Save(cert *x509.Certificate, key *ecdsa.PrivateKey) error {
 	if err != nil {
 		return err
 	}
-	if err := WriteFile(p.KeyFile(), text, 0o600); err != nil {
+	if err := durable.WriteFile(p.KeyFile(), text, 0o600); err != nil {
 		return err
 	}
 	return p.SaveCert(cert)
@@ -68,7 +69,7 @@ func (p Pair) Save(cert *x509.Certificate, key *ecdsa.PrivateKey) error {
 // SaveCert replaces the certificate by another one for the same key. Who reads both files at that moment gets a pair that
 // belongs together, either way.
 func (p Pair) SaveCert(cert *x509.Certificate) error {
-	return WriteFile(p.CertFile(), EncodeCert(cert), 0o644)
+	return durable.WriteFile(p.CertFile(), EncodeCert(cert), 0o644)
 }
 
 // LoadKey reads a private key, or makes and saves one when there is no such file.
@@ -96,40 +97,5 @@ func makeKey(path string) (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, WriteFile(path, text, 0o600)
-}
-
-// WriteFile replaces a file as a whole: after a power cut it is the old one or the new one, and once WriteFile has
-// returned it is the new one. Directories that are missing are made, for root alone.
-func WriteFile(path string, content []byte, mode fs.FileMode) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // the first error is the one that counts
-			err = fmt.Errorf("write %s: %w", path, err)
-		}
-	}()
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes the names in a directory last: an authority that was handed to nodes must not be gone after a power cut.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return key, durable.WriteFile(path, text, 0o600)
 }

@@ -1,7 +1,6 @@
 package certs
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -114,36 +113,5 @@ func TestLoadKeyMakesItOnce(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(path); string(text) != "-----BEGIN" {
 		t.Error("a damaged key was replaced")
-	}
-}
-
-func TestWriteFileReplacesAsAWhole(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "file")
-	for _, mode := range []fs.FileMode{0o644, 0o600} {
-		if err := WriteFile(path, []byte(mode.String()), mode); err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(path)
-		if err != nil || info.Mode() != mode {
-			t.Errorf("mode %v, %v; want %v", info.Mode(), err, mode)
-		}
-		if text, _ := os.ReadFile(path); !bytes.Equal(text, []byte(mode.String())) {
-			t.Errorf("content %q", text)
-		}
-	}
-	occupied := filepath.Join(dir, "folder")
-	if err := os.MkdirAll(filepath.Join(occupied, "x"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := WriteFile(occupied, nil, 0o600); err == nil || !strings.Contains(err.Error(), "write "+occupied) {
-		t.Errorf("a name that a folder has: got %v", err)
-	}
-	if err := WriteFile(filepath.Join(path, "below"), nil, 0o600); err == nil {
-		t.Error("a file was written below a file")
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 2 {
-		t.Errorf("something is left over: %v, %v", entries, err)
 	}
 }

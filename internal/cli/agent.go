@@ -6,6 +6,7 @@ import (
 	"github.com/skerry-io/skerry/agent"
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/run"
+	"github.com/skerry-io/skerry/internal/traffic"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -16,7 +17,7 @@ func runAgent(ctx context.Context, env Env, cfg config.Agent) error {
 	if err != nil {
 		return err
 	}
-	return runNode(ctx, env, "agent", cfg.Node, func(m machine) ([]run.Service, error) { return composeAgent(cfg, token, m) })
+	return runNode(ctx, env, "agent", cfg.Node, func(_ context.Context, m machine) ([]run.Service, error) { return composeAgent(cfg, token, m) })
 }
 
 // composeAgent prepares the node and gives its table.
@@ -35,8 +36,11 @@ func composeAgent(cfg config.Agent, token wire.Token, m machine) ([]run.Service,
 	if err != nil {
 		return nil, err
 	}
+	meter := traffic.NewMeter()
+	m.board.Count(meter.Links)
 	node, err := agent.New(cfg.Node, agent.Needs{Server: cfg.Server, Token: func() (wire.Token, error) { return token, nil },
-		IPs: ips, Programs: programs, Ledger: m.ledger, Log: m.log})
+		IPs: ips, Programs: programs, Ledger: m.ledger, Log: m.log, Traffic: meter,
+		Heard: m.clock.Heard, Stepped: m.clock.Stepped()})
 	if err != nil {
 		return nil, err
 	}

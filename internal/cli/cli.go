@@ -6,9 +6,12 @@ import (
 
 	"github.com/skerry-io/skerry/agent/identity"
 	"github.com/skerry-io/skerry/internal/cli/again"
+	"github.com/skerry-io/skerry/internal/cli/backups"
 	"github.com/skerry-io/skerry/internal/cli/command"
+	"github.com/skerry-io/skerry/internal/cli/datastore"
 	"github.com/skerry-io/skerry/internal/cli/images"
 	"github.com/skerry-io/skerry/internal/cli/nodes"
+	"github.com/skerry-io/skerry/internal/cli/secrets"
 	"github.com/skerry-io/skerry/internal/cli/status"
 	"github.com/skerry-io/skerry/internal/cli/tokens"
 	"github.com/skerry-io/skerry/internal/cli/tools"
@@ -55,7 +58,11 @@ func actions() command.Actions {
 			NodeReplace:   nodes.Replace,
 			NodeRemove:    nodes.Remove,
 			UserCreate:    users.Create,
+			Secrets:       command.SecretsActions{Status: secrets.Status, Rotate: secrets.Rotate},
+			Datastore:     command.DatastoreActions{Status: datastore.Status, Remove: datastore.Remove},
 		},
+		Backups: command.BackupActions{Make: backups.Make, List: backups.List, Verify: backups.Verify, Identity: backups.Identity,
+			Restore: backups.Restore, Migrate: backups.Migrate},
 		Kubectl: tools.Kubectl,
 		Crictl:  tools.Crictl,
 		Ctr:     tools.Ctr,

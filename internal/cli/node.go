@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/skerry-io/skerry/internal/cli/progress"
+	"github.com/skerry-io/skerry/internal/clock"
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/host"
@@ -33,11 +34,12 @@ type machine struct {
 	config config.Node
 	ledger *host.Ledger
 	board  *status.Board
+	clock  *clock.Clock
 	log    *slog.Logger
 }
 
 // runNode lives as a node of the services that compose gives: from the signal handlers to the last line of the log.
-func runNode(ctx context.Context, env Env, role string, cfg config.Node, compose func(machine) ([]run.Service, error)) (err error) {
+func runNode(ctx context.Context, env Env, role string, cfg config.Node, compose func(context.Context, machine) ([]run.Service, error)) (err error) {
 	began := time.Now()
 	if os.Geteuid() != 0 {
 		return fault.New("start a node as user %d", os.Geteuid()).Fix("run it as root: containers need it")
@@ -54,6 +56,10 @@ func runNode(ctx context.Context, env Env, role string, cfg config.Node, compose
 		debug.SetGCPercent(gcPercent)
 	}
 	notify := takeNotifySocket(env)
+	timepiece := newClock(cfg, log)
+	if timepiece.Begin() {
+		began = time.Now() // what was measured by the other clock means nothing
+	}
 	log.Info("starting", "version", version.Number(), "kubernetes", version.Kubernetes)
 
 	ledger, err := host.Open(cfg.Paths().Ledger(), log)
@@ -61,12 +67,13 @@ func runNode(ctx context.Context, env Env, role string, cfg config.Node, compose
 		return err
 	}
 	defer func() { err = errors.Join(err, ledger.Close()) }()
-	m := machine{env: env, config: cfg, ledger: ledger, log: log, board: newBoard(role, cfg.NodeName, began)}
+	m := machine{env: env, config: cfg, ledger: ledger, log: log, clock: timepiece, board: newBoard(role, cfg.NodeName, began)}
 	return m.told(func() error {
-		services, err := compose(m)
+		services, err := compose(ctx, m)
 		if err != nil {
 			return err
 		}
+		services = append(services, run.Service{Name: "clock", Run: timepiece.Run, Details: timepiece.Details})
 		group, err := run.NewGroup(log, services...)
 		if err != nil {
 			return err
@@ -77,6 +84,12 @@ func runNode(ctx context.Context, env Env, role string, cfg config.Node, compose
 			show.Follow(ctx, group, began, log, func() { notify.tell("READY=1") })
 		})
 	})
+}
+
+// newClock is this machine's clock, with what the node knows of the time.
+func newClock(cfg config.Node, log *slog.Logger) *clock.Clock {
+	paths := cfg.Paths()
+	return clock.New(clock.Config{File: paths.ClockNote(), Beside: paths.Written(), Mark: config.ClockGuess, Keep: cfg.ClockFloor == "keep", Log: log}, clock.Kernel())
 }
 
 // How long after the start it is known that the libraries' complaints mattered, or did not.

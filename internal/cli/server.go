@@ -18,11 +18,21 @@ import (
 
 // runServer is a whole node: the server half, and beside it the agent half unless that is switched off.
 func runServer(ctx context.Context, env Env, cfg config.Server) error {
-	return runNode(ctx, env, "server", cfg.Node, func(m machine) ([]run.Service, error) { return composeServer(cfg, m) })
+	err := runNode(ctx, env, "server", cfg.Node, func(ctx context.Context, m machine) ([]run.Service, error) {
+		if cfg.ClusterReset {
+			return nil, resetCluster(ctx, cfg, m)
+		}
+		return composeServer(ctx, cfg, m)
+	})
+	var done clusterReset
+	if errors.As(err, &done) {
+		return nil
+	}
+	return err
 }
 
 // composeServer prepares both halves and puts their tables together.
-func composeServer(cfg config.Server, m machine) ([]run.Service, error) {
+func composeServer(ctx context.Context, cfg config.Server, m machine) ([]run.Service, error) {
 	if err := portsFree(cfg); err != nil {
 		return nil, err
 	}
@@ -42,11 +52,14 @@ func composeServer(cfg config.Server, m machine) ([]run.Service, error) {
 			return nil, err
 		}
 	}
-	control, err := server.New(cfg, ips, m.board.Report, m.log)
+	control, err := server.New(ctx, cfg, ips, m.board.Whole, m.log)
 	if err != nil {
 		return nil, err
 	}
 	m.board.Kubeconfig(cfg.WriteKubeconfig)
+	m.board.Count(control.Traffic)
+	m.board.Store(control.Datastore)
+	control.Clock(m.clock.Stepped())
 	services := control.Services()
 	if cfg.DisableAgent {
 		return append(services, watchAddresses(cfg, ips, m.log)), nil
@@ -56,7 +69,7 @@ func composeServer(cfg config.Server, m machine) ([]run.Service, error) {
 		return nil, err
 	}
 	node, err := agent.New(cfg.Node, agent.Needs{Server: control.URL(), Token: control.Token, IPs: ips, Programs: programs, Ledger: m.ledger, Log: m.log,
-		Controllers: control.Controllers()})
+		Controllers: control.Controllers(), Stepped: m.clock.Stepped()})
 	if err != nil {
 		return nil, err
 	}

@@ -72,16 +72,7 @@ func readToken(key string, token Secret, file string, problems *fault.Problems) 
 func (s *Server) complete(src Sources, problems *fault.Problems) {
 	s.Node.complete(src, problems)
 	s.AgentToken = readToken("agent-token", s.AgentToken, s.AgentTokenFile, problems)
-	s.KubeAPIServerArg = trimDashes(s.KubeAPIServerArg)
-	s.KubeControllerManagerArg = trimDashes(s.KubeControllerManagerArg)
-	s.KubeSchedulerArg = trimDashes(s.KubeSchedulerArg)
-	s.ClusterDomain = strings.ToLower(strings.TrimSuffix(s.ClusterDomain, "."))
-	if len(s.ClusterDNS) > 0 || problems.Has("cluster-dns") {
-		return
-	}
-	for _, prefix := range s.ServiceCIDR {
-		s.ClusterDNS = append(s.ClusterDNS, nth(prefix, dnsOffset))
-	}
+	s.Common.complete(src, problems)
 }
 
 func (p *Place) complete(Sources, *fault.Problems) { p.DataDir = cleanPath(p.DataDir) }

@@ -13,6 +13,7 @@ func Docs() string {
 	common := Settings[Node]()
 	writeTable(&b, "Every node", "Taken by `skerry server` and `skerry agent`.", common)
 	writeTable(&b, "Server", "Taken by `skerry server` only.", without(server, common))
+	writeCommon(&b)
 	writeTable(&b, "Agent", "Taken by `skerry agent` only.", without(agent, common))
 	return b.String()
 }
@@ -45,6 +46,16 @@ func writeTable(b *strings.Builder, title, note string, settings []Setting) {
 	for _, s := range settings {
 		fmt.Fprintf(b, "| %s | %s | %s | `%s` | %s |\n", docsName(s), docsValue(s), docsDefault(s), s.Env, strings.ReplaceAll(s.Help, "|", `\|`))
 	}
+}
+
+// writeCommon names the settings that must stay the same when another machine takes over.
+func writeCommon(b *strings.Builder) {
+	var names []string
+	for _, s := range Settings[Common]() {
+		names = append(names, "`"+s.Key+"`")
+	}
+	fmt.Fprintf(b, "\nThe cluster counts on some of them: other servers, nodes, or what runs there expect a server that takes the place of another one to have the same.\n"+
+		"A [backup](backup.md) keeps these, wherever they came from: %s.\n", strings.Join(names, ", "))
 }
 
 func docsName(s Setting) string {

@@ -38,40 +38,52 @@ type validator interface {
 	Validate() error
 }
 
+// byDefault is the origin of a value that nobody has set.
+const byDefault = "default"
+
 // Load reads T from defaults, config files, the environment and args, each stronger than the one before, completes it
 // and checks it. The error is a *fault.Problems with every problem of every source. T is Server, Agent or another
 // struct whose fields carry settings tags.
 func Load[T any](src Sources, args []string) (T, error) {
-	cfg, _, err := load[T](src, args, strict)
+	cfg, _, err := load[T](src, args, strictness{})
 	return cfg, err
 }
 
 // Explain loads as Load does and says of each setting in force where it came from.
 func Explain[T any](src Sources, args []string) (T, []Value, error) {
-	return load[T](src, args, strict)
+	return load[T](src, args, strictness{})
 }
 
 // LoadBeside reads only what T asks for and skips other keys and variables: for commands, such as reset, that work on
 // a host whose settings are those of another command. With --data-dir on the command line it needs no file at all, so
 // that it works beside a broken one, nor does a T without the setting config. Flags stay strict.
 func LoadBeside[T any](src Sources, args []string) (T, error) {
-	cfg, _, err := load[T](src, args, lenient)
+	cfg, _, err := load[T](src, args, strictness{lenient: true})
 	return cfg, err
+}
+
+// LoadOver reads as LoadBeside does, with this config file, which need not be there, whatever the others say.
+func LoadOver[T any](src Sources, args []string, configFile string) (T, error) {
+	cfg, _, err := loadOver[T](src, args, configFile)
+	return cfg, err
+}
+
+func loadOver[T any](src Sources, args []string, configFile string) (T, []Value, error) {
+	return load[T](src, args, strictness{lenient: true, file: configFile})
 }
 
 // ParseFlags reads T from defaults and args alone, for commands that take no other settings.
 func ParseFlags[T any](args []string) (T, error) {
-	cfg, _, err := load[T](Sources{}, args, flagsOnly)
+	cfg, _, err := load[T](Sources{}, args, strictness{flagsOnly: true})
 	return cfg, err
 }
 
-type strictness int
-
-const (
-	strict strictness = iota
-	lenient
-	flagsOnly
-)
+// strictness is how much of the sources is read, and what becomes of what is in them and nobody asked for.
+type strictness struct {
+	lenient   bool
+	flagsOnly bool
+	file      string // instead of the one that is named; it need not be there
+}
 
 func load[T any](src Sources, args []string, how strictness) (T, []Value, error) {
 	var cfg T
@@ -85,10 +97,10 @@ func load[T any](src Sources, args []string, how strictness) (T, []Value, error)
 		origins:  make(map[string]string),
 		problems: &problems,
 	}
-	l.skipUnknown = how == lenient
+	l.skipUnknown = how.lenient
 	l.read(src, args, how)
-	if c, ok := any(&cfg).(completer); ok {
-		c.complete(src, &problems)
+	for _, part := range completers(l.cfg) {
+		part.complete(src, &problems)
 	}
 	l.check(any(&cfg))
 	l.place()
@@ -96,6 +108,20 @@ func load[T any](src Sources, args []string, how strictness) (T, []Value, error)
 		return cfg, nil, err
 	}
 	return cfg, l.explain(&cfg), nil
+}
+
+// completers is what completes cfg: cfg itself where it says how, or else each part that it is made of. A struct made of two
+// parts that both say how has no such method of its own.
+func completers(cfg reflect.Value) (all []completer) {
+	if c, ok := cfg.Addr().Interface().(completer); ok {
+		return []completer{c}
+	}
+	for i := range cfg.NumField() {
+		if f := cfg.Type().Field(i); f.Anonymous && f.IsExported() && f.Type.Kind() == reflect.Struct {
+			all = append(all, completers(cfg.Field(i))...)
+		}
+	}
+	return all
 }
 
 // loading is one run through the sources.
@@ -109,15 +135,24 @@ type loading struct {
 func (l loading) read(src Sources, args []string, how strictness) {
 	l.applyDefaults()
 	flags := l.parseFlags(args, l.problems)
-	if how != flagsOnly {
+	if !how.flagsOnly {
 		variables := l.parseEnviron(src.Environ, l.problems)
-		if _, takesFiles := l.byKey["config"]; takesFiles && (how == strict || !names(flags, "data-dir")) {
-			path, named := configFile(append(slices.Clone(variables), flags...))
+		if path, named, wanted := l.file(variables, flags, how); wanted {
 			l.apply(l.parseFiles(path, named, l.problems))
 		}
 		l.apply(variables)
 	}
 	l.apply(flags)
+}
+
+// file finds the config file, whether it must be there, and whether one is read at all.
+func (l loading) file(variables, flags []given, how strictness) (path string, named, wanted bool) {
+	if how.file != "" {
+		return how.file, false, true
+	}
+	_, takesFiles := l.byKey["config"]
+	path, named = configFile(append(slices.Clone(variables), flags...))
+	return path, named, takesFiles && !(how.lenient && names(flags, "data-dir"))
 }
 
 func names(all []given, key string) bool {
@@ -139,7 +174,7 @@ func (l loading) applyDefaults() {
 	for i := range l.settings {
 		s := &l.settings[i]
 		if s.Default != "" {
-			given{setting: s, texts: []text{{value: s.Default, where: "default"}}}.store(l.cfg, l.problems)
+			given{setting: s, texts: []text{{value: s.Default, where: byDefault}}}.store(l.cfg, l.problems)
 		}
 	}
 }
@@ -196,7 +231,7 @@ func (l loading) explain(cfg any) []Value {
 	for i, s := range l.settings {
 		v := Value{Key: s.Key, Text: s.Text(cfg), Origin: l.origins[s.Key], Secret: s.Secret}
 		if v.Origin == "" {
-			v.Origin = "default"
+			v.Origin = byDefault
 		}
 		values[i] = v
 	}

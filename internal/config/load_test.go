@@ -112,6 +112,15 @@ func TestANodeKeepsItsName(t *testing.T) {
 	}
 }
 
+// TestEveryPartIsCompleted: a command's settings are made of parts, and each part completes what is its own.
+func TestEveryPartIsCompleted(t *testing.T) {
+	src := config.Sources{Hostname: func() (string, error) { return "Pi", nil }}
+	c, err := config.LoadBeside[config.Restore](src, []string{"--data-dir", "/srv/x/"})
+	if err != nil || c.NodeName != "pi" || c.DataDir != "/srv/x" {
+		t.Errorf("name %q, directory %q, %v", c.NodeName, c.DataDir, err)
+	}
+}
+
 func TestLaterSourcesWin(t *testing.T) {
 	h := newHost(t, map[string]string{
 		"config.yaml":           "node-name: file\nhttps-listen-port: 1\ncluster-domain: file.local\nlb-server-port: 7000\n",

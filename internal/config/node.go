@@ -33,6 +33,7 @@ type Node struct {
 	NodeTaint []string `key:"node-taint" as:"key=value:effect" help:"taints of the node, set at each start"`
 
 	BindAddress  netip.Addr `key:"bind-address" def:"0.0.0.0" as:"address" help:"address to listen on"`
+	ClockFloor   string     `key:"clock-floor" def:"set" oneof:"set,keep" as:"word" help:"what to do at the start when this machine's clock stands before the last time that the node knew, as a board's without a battery does: set it forward to that, or keep it as it is"`
 	LBServerPort int        `key:"lb-server-port" def:"6444" as:"port" help:"loopback port of the node's own API endpoint"`
 	ResolvConf   string     `key:"resolv-conf" as:"path" help:"resolv.conf that pods get (default: found on the host)"`
 

@@ -16,6 +16,8 @@ const (
 	RunDir = "/run/skerry"
 	// DefaultContainerdSocket is where the runtime inside listens.
 	DefaultContainerdSocket = RunDir + "/containerd/containerd.sock"
+	// ClockGuess is there while the time is the last known one, and nobody has told the right one.
+	ClockGuess = RunDir + "/clock-guessed"
 	// StatusSocket is where the process tells how it is.
 	StatusSocket = RunDir + "/status.sock"
 	// ConfigDropInSuffix makes the drop-in directory out of the config file's name.
@@ -45,11 +47,34 @@ func (p Paths) CredDir() string { return filepath.Join(p.ServerDir(), "cred") }
 // DBDir holds the datastore.
 func (p Paths) DBDir() string { return filepath.Join(p.ServerDir(), "db") }
 
+// EtcdDir holds the datastore of a cluster of several servers, as far as it lies here.
+func (p Paths) EtcdDir() string { return filepath.Join(p.DBDir(), "etcd") }
+
 // TokenFile holds the token that nodes join with.
 func (p Paths) TokenFile() string { return filepath.Join(p.ServerDir(), "token") }
 
 // AgentTokenFile holds the token that agents join with, where it is not the server's.
 func (p Paths) AgentTokenFile() string { return filepath.Join(p.ServerDir(), "agent-token") }
+
+// EncryptionFile holds the keys that Secrets are stored under, in the API server's own format.
+func (p Paths) EncryptionFile() string { return filepath.Join(p.CredDir(), "encryption-config.json") }
+
+// CommonFile holds the settings of the last start that the cluster counts on, wherever they came from.
+func (p Paths) CommonFile() string { return filepath.Join(p.ServerDir(), commonName) }
+
+// Shared are the files that all servers of a cluster have in common, by their paths below ServerDir: what the cluster is known
+// by, and what its datastore can be read with. Those that a cluster does without do not exist.
+func (p Paths) Shared() []string {
+	return []string{
+		"tls/server-ca.crt", "tls/server-ca.key",
+		"tls/client-ca.crt", "tls/client-ca.key",
+		"tls/request-header-ca.crt", "tls/request-header-ca.key",
+		"tls/etcd-ca.crt", "tls/etcd-ca.key",
+		"tls/service.key",
+		"cred/encryption-config.json",
+		"token", "agent-token",
+	}
+}
 
 // ManifestsDir holds manifests that the server applies.
 func (p Paths) ManifestsDir() string { return filepath.Join(p.ServerDir(), "manifests") }
@@ -92,6 +117,14 @@ func (p Paths) ContainerdSocket() string { return DefaultContainerdSocket }
 
 // LastRun holds how the last run of a node ended, or that it has not.
 func (p Paths) LastRun() string { return filepath.Join(p.dataDir, "last-run.json") }
+
+// ClockNote is the file whose time is the last one that the node knew.
+func (p Paths) ClockNote() string { return filepath.Join(p.AgentDir(), "clock") }
+
+// Written are files, and directories of files, that are written while a node works.
+func (p Paths) Written() []string {
+	return []string{p.Ledger(), p.LastRun(), filepath.Join(p.AgentDir(), "cache"), p.DBDir()}
+}
 
 // Ledger lists every change made to the host.
 func (p Paths) Ledger() string { return filepath.Join(p.dataDir, "ledger.jsonl") }

@@ -17,7 +17,6 @@ func TestBrokenFiles(t *testing.T) {
 	}{
 		"unknown key":               {"debug: true\ntls-sans: [a]", []string{`config.yaml:2: unknown key "tls-sans"; to cure: did you mean "tls-san"?`}},
 		"unknown key, nothing near": {"frobnicate: 1", []string{`config.yaml:1: unknown key "frobnicate"; to cure: remove it; docs/config.md lists the settings`}},
-		"key of the agent":          {"server: https://x", []string{"config.yaml:1: unknown key \"server\"; to cure: it is a setting of `skerry agent`; remove it here"}},
 		"duplicate key":             {"debug: true\n\ndebug: false", []string{"config.yaml:3: \"debug\" stands in line 1 already; to cure: keep one of the two; `name+:` in another file adds to a list"}},
 		"mapping for a value":       {"node-name: {a: b}", []string{"config.yaml:1: node-name is a mapping; to cure: write `node-name: VALUE`, or remove the line to keep the default"}},
 		"list for a value":          {"node-name: [a, b]", []string{"config.yaml:1: node-name is a list; to cure: write `node-name: VALUE`, or remove the line to keep the default"}},
@@ -96,13 +95,11 @@ func TestBadFlagsAndVariables(t *testing.T) {
 	}{
 		"unknown flag":            {args: []string{"--tls-sans", "x"}, want: []string{"--tls-sans: unknown flag; to cure: did you mean --tls-san?"}},
 		"unknown flag, none near": {args: []string{"--frobnicate=1"}, want: []string{"--frobnicate: unknown flag; to cure: remove it; --help lists the flags"}},
-		"flag of the agent":       {args: []string{"--server=x"}, want: []string{"--server: unknown flag; to cure: it is a flag of `skerry agent`; remove it"}},
 		"argument":                {args: []string{"start"}, want: []string{`unexpected argument "start"; to cure: settings are given as --NAME VALUE`}},
 		"no value":                {args: []string{"--node-ip"}, want: []string{"--node-ip: needs a value; to cure: write --node-ip VALUE"}},
 		"bad value":               {args: []string{"-d", "state"}, want: []string{`--data-dir: data-dir "state" is not an absolute path; to cure: write it from the root, for example /var/lib/skerry`}},
 		"bad switch":              {args: []string{"--debug=perhaps"}, want: []string{`--debug: debug: "perhaps" is neither true nor false; to cure: write true or false`}},
 		"unknown variable":        {env: []string{"SKERRY_TOKN=x"}, want: []string{"$SKERRY_TOKN: unknown variable; to cure: did you mean SKERRY_TOKEN?"}},
-		"variable of the agent":   {env: []string{"SKERRY_URL=x"}, want: []string{"$SKERRY_URL: unknown variable; to cure: it is a setting of `skerry agent`; unset it here"}},
 		"bad variable":            {env: []string{"SKERRY_DEBUG=x"}, want: []string{`$SKERRY_DEBUG: debug: "x" is neither true nor false; to cure: write true or false`}},
 		"installer and cluster variables are not ours": {
 			env:  []string{"INSTALL_SKERRY_VERSION=1", "SKERRY_PORT=tcp://x", "SKERRY_PORT_443_TCP=x", "SKERRY_SERVICE_HOST=x"},
@@ -157,6 +154,8 @@ func TestContradictions(t *testing.T) {
 		"runtime endpoint":           {"container-runtime-endpoint: tcp://x", "is not the path of a socket"},
 		"cluster domain":             {"cluster-domain: a_b", "is not a DNS domain"},
 		"kubeconfig":                 {"write-kubeconfig: k.yaml", "not an absolute path"},
+		"certificates too short":     {"node-certificate-lifetime: 5s", "may be 30s to 87600h0m0s"},
+		"certificates too long":      {"node-certificate-lifetime: 99999h", "may be 30s to 87600h0m0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := newHost(t, map[string]string{"config.yaml": c.yaml}).problems()
@@ -185,15 +184,20 @@ func TestAgent(t *testing.T) {
 		args []string
 		want []string // beginnings
 	}{
-		"nothing given":    {nil, []string{"--server: an agent needs the server", "--token: an agent needs the token"}},
-		"http":             {[]string{"--server", "http://x", "--token", "t"}, []string{`--server: server "http://x" is not the address`}},
-		"a port taken":     {[]string{"-s", "https://x", "-t", "t", "--lb-server-port", "10250"}, []string{"--lb-server-port: lb-server-port 10250 is the port of the kubelet"}},
-		"a path":           {[]string{"-s", "https://x/y", "-t", "t"}, []string{`--server: server "https://x/y" is not`}},
-		"a broken URL":     {[]string{"-s", "https://[x", "-t", "t"}, []string{`--server: server "https://[x" is not`}},
-		"the server's key": {[]string{"-s", "https://x", "-t", "t", "--tls-san", "x"}, []string{"--tls-san: unknown flag; to cure: it is a flag of `skerry server`"}},
+		"nothing given":         {nil, []string{"--server: an agent needs the server", "--token: an agent needs the token"}},
+		"http":                  {[]string{"--server", "http://x", "--token", "t"}, []string{`--server: server "http://x" is not the address`}},
+		"a port taken":          {[]string{"-s", "https://x", "-t", "t", "--lb-server-port", "10250"}, []string{"--lb-server-port: lb-server-port 10250 is the port of the kubelet"}},
+		"a path":                {[]string{"-s", "https://x/y", "-t", "t"}, []string{`--server: server "https://x/y" is not`}},
+		"a broken URL":          {[]string{"-s", "https://[x", "-t", "t"}, []string{`--server: server "https://[x" is not`}},
+		"the server's variable": {[]string{"-s", "https://x", "-t", "t"}, []string{"$SKERRY_TLS_SAN: unknown variable; to cure: it is a setting of `skerry server`; unset it here"}},
+		"the server's key":      {[]string{"-s", "https://x", "-t", "t", "--tls-san", "x"}, []string{"--tls-san: unknown flag; to cure: it is a flag of `skerry server`"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := config.Load[config.Agent](h.src, c.args)
+			src := h.src
+			if name == "the server's variable" {
+				src.Environ = append(slices.Clone(src.Environ), "SKERRY_TLS_SAN=x")
+			}
+			_, err := config.Load[config.Agent](src, c.args)
 			got := messages(t, err, h.dir)
 			ok := len(got) == len(c.want)
 			for i := range got {
@@ -206,5 +210,35 @@ func TestAgent(t *testing.T) {
 	}
 	if _, err := config.Load[config.Agent](h.src, []string{"-s", "https://10.0.0.1:6443", "-t", "t"}); err != nil {
 		t.Errorf("unexpected: %v", err)
+	}
+}
+
+func TestServersOfACluster(t *testing.T) {
+	h := newHost(t, nil)
+	for name, c := range map[string]struct {
+		args []string
+		want []string // beginnings
+	}{
+		"begun and joined":     {[]string{"-s", "https://x", "-t", "t", "--cluster-init"}, []string{"--server: server and cluster-init are both set"}},
+		"joined without token": {[]string{"-s", "https://x"}, []string{"--token: a further server needs the server token"}},
+		"no URL":               {[]string{"-s", "x:6443", "-t", "t"}, []string{`--server: server "x:6443" is not the address`}},
+		"reset and joined":     {[]string{"-s", "https://x", "-t", "t", "--cluster-reset"}, []string{"--cluster-reset: cluster-reset and server are both set"}},
+		"two datastores":       {[]string{"--cluster-init", "--datastore-endpoint", "https://x:2379"}, []string{"--cluster-init: cluster-init and datastore-endpoint"}},
+		"two ways to join":     {[]string{"-s", "https://x", "-t", "t", "--datastore-endpoint", "https://x:2379"}, []string{"--server: server and datastore-endpoint are both set"}},
+		"reset of another's":   {[]string{"--cluster-reset", "--datastore-endpoint", "https://x:2379"}, []string{"--cluster-reset: cluster-reset is for etcd inside"}},
+		"a further server":     {[]string{"-s", "https://x:6443", "-t", "t", "--disable-agent"}, nil},
+		"a first server":       {[]string{"--cluster-init"}, nil},
+		"what is left of one":  {[]string{"--cluster-init", "--cluster-reset"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Load[config.Server](h.src, c.args)
+			var got []string
+			if err != nil {
+				got = messages(t, err, h.dir)
+			}
+			if !slices.EqualFunc(got, c.want, strings.HasPrefix) {
+				t.Errorf("got:\n%s", strings.Join(got, "\n"))
+			}
+		})
 	}
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -147,12 +146,10 @@ func (a Agent) Validate() error {
 	var p fault.Problems
 	a.Node.validate(&p)
 	validateTaken("lb-server-port", a.LBServerPort, &p)
-	u, err := url.Parse(a.Server)
-	switch {
-	case a.Server == "":
+	if a.Server == "" {
 		p.Add("server", "an agent needs the server to join").Fix("set server, for example --server https://10.0.0.1:6443")
-	case err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil:
-		p.Add("server", "server %q is not the address of a server", a.Server).Fix("write https://HOST:PORT, for example https://10.0.0.1:6443")
+	} else {
+		validateServer(a.Server, &p)
 	}
 	if a.Token == "" && a.TokenFile == "" {
 		p.Add("token", "an agent needs the token of its cluster").

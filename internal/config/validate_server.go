@@ -23,6 +23,10 @@ func (s Server) Validate() error {
 	s.validatePorts(&p)
 	s.validateNames(&p)
 	s.validateDatastore(&p)
+	s.validateEndpoint(&p)
+	s.validateServers(&p)
+	s.validateSchedule(&p)
+	s.validateCertificates(&p)
 	validateAbs("write-kubeconfig", s.WriteKubeconfig, &p)
 	validateArgs("kube-apiserver-arg", s.KubeAPIServerArg, &p)
 	validateArgs("kube-controller-manager-arg", s.KubeControllerManagerArg, &p)
@@ -52,6 +56,20 @@ func (s Server) validateDatastore(p *fault.Problems) {
 	if s.DatastoreSnapshotRetention < 1 {
 		p.Add("datastore-snapshot-retention", "datastore-snapshot-retention is %d, and at least one copy is kept", s.DatastoreSnapshotRetention).
 			Fix("give 1 or more, or switch snapshots off by datastore-snapshot-interval: 0s")
+	}
+}
+
+const (
+	// shortestCertificates leaves a node that is in reach of its server the time to ask for new ones.
+	shortestCertificates = 30 * time.Second
+	// longestCertificates is the life of the authority that signs them.
+	longestCertificates = 10 * 365 * 24 * time.Hour
+)
+
+func (s Server) validateCertificates(p *fault.Problems) {
+	if n := s.NodeCertificateLifetime; n < shortestCertificates || n > longestCertificates {
+		p.Add("node-certificate-lifetime", "node-certificate-lifetime is %s, and may be %s to %s", n, shortestCertificates, longestCertificates).
+			Fix("give how long a stolen node may be believed, for example 168h; 8760h is a year")
 	}
 }
 

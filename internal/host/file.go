@@ -12,7 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
@@ -80,7 +80,7 @@ func (f File) apply() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return certs.WriteFile(f.Path, f.content, f.Mode)
+	return durable.WriteFile(f.Path, f.content, f.Mode)
 }
 
 func (f File) undo(_ context.Context, before json.RawMessage) (string, error) {
@@ -101,7 +101,7 @@ func (f File) undo(_ context.Context, before json.RawMessage) (string, error) {
 	case there && f.Sum != "" && sum(now) != f.Sum:
 		return "someone changed it since", nil
 	case old.Existed && old.Kept:
-		return "", certs.WriteFile(f.Path, old.Content, old.Mode)
+		return "", durable.WriteFile(f.Path, old.Content, old.Mode)
 	case old.Existed:
 		return notOurs, nil
 	}

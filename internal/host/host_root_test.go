@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -302,6 +303,11 @@ func TestProcessesOfOursDieWithTheirChildren(t *testing.T) {
 	for _, cmd := range []*exec.Cmd{byProgram, byAddress} {
 		go func() { ended <- cmd.Wait() }()
 	}
+	for deadline := time.Now().Add(10 * time.Second); sleeps(t) < 3; time.Sleep(10 * time.Millisecond) { // what a shim starts at this moment is not found
+		if time.Now().After(deadline) {
+			t.Fatal("the containers do not start")
+		}
+	}
 	undoAll(t, l)
 	for range 2 {
 		<-ended
@@ -309,21 +315,26 @@ func TestProcessesOfOursDieWithTheirChildren(t *testing.T) {
 	if err := theirs.Process.Signal(syscall.Signal(0)); err != nil {
 		t.Errorf("another runtime's shim: %v", err)
 	}
+	if left := sleeps(t); left != 1 {
+		t.Errorf("%d containers left, want the one of another runtime", left)
+	}
+	_ = theirs.Process.Kill() // ends with the namespace at the latest
+	_ = theirs.Wait()
+}
+
+// sleeps counts the containers.
+func sleeps(t *testing.T) (count int) {
+	t.Helper()
 	all, err := readProcesses()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sleeps int
 	for _, p := range all {
 		if p.State != 'Z' && filepath.Base(p.Program) == "sleep" {
-			sleeps++
+			count++
 		}
 	}
-	if sleeps > 1 {
-		t.Errorf("%d containers left, want the one of another runtime", sleeps)
-	}
-	_ = theirs.Process.Kill() // ends with the namespace at the latest
-	_ = theirs.Wait()
+	return count
 }
 
 func TestNetnsOfOursGo(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
@@ -29,7 +30,7 @@ func openJournal(path string, log *slog.Logger) (*os.File, []Entry, error) {
 		err = file.Truncate(int64(good))
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = durable.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("ledger %s: %w", path, err), file.Close())
@@ -93,19 +94,10 @@ func rewriteJournal(path string, entries []Entry, old *os.File) (*os.File, error
 			return nil, errors.Join(err, file.Close(), os.Remove(next))
 		}
 	}
-	if err := errors.Join(file.Sync(), os.Rename(next, path), syncDir(filepath.Dir(path)), old.Close()); err != nil {
+	if err := errors.Join(file.Sync(), durable.Rename(next, path), old.Close()); err != nil {
 		return nil, errors.Join(fmt.Errorf("rewrite ledger: %w", err), file.Close())
 	}
 	return file, nil
-}
-
-// syncDir makes names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // makeParent makes the missing directories above path and lists them, outermost first.

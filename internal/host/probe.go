@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -66,18 +65,6 @@ func BridgeNFCall() (on, supported bool) {
 		return false, false
 	}
 	return strings.TrimSpace(string(text)) == "1", true
-}
-
-// ClockFloor is before any release of Skerry: an earlier clock is one that was lost with the power.
-func ClockFloor() time.Time { return time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC) }
-
-// Clock is nil when now can be true, and otherwise a fault: certificates would not be valid.
-func Clock(now time.Time) error {
-	if !now.Before(ClockFloor()) {
-		return nil
-	}
-	return fault.New("the clock says %s", now.UTC().Format(time.DateOnly)).
-		Fix("set it (date -s), or let it be set from the network before Skerry starts (systemd-timesyncd, chrony)")
 }
 
 // Inotify is how many files one user may watch, and through how many handles.

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -69,15 +68,6 @@ func TestEffectiveCapabilities(t *testing.T) {
 	}
 }
 
-func TestClock(t *testing.T) {
-	if err := Clock(time.Unix(0, 0)); err == nil || !strings.Contains(err.Error(), "1970-01-01") {
-		t.Errorf("1970: %v", err)
-	}
-	if err := Clock(time.Now()); err != nil {
-		t.Errorf("now: %v", err)
-	}
-}
-
 func TestParseStat(t *testing.T) {
 	stat := "77 (a) b (c) S 5 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 99 1"
 	p, ok := parseStat([]byte(stat))
@@ -104,6 +94,9 @@ func TestPickSparesItselfAndItsKind(t *testing.T) {
 		{PID: 30, Parent: 1, Program: "/usr/bin/containerd-shim-runc-v2", State: 'S', Args: []string{"x", "-address", "/run/containerd/containerd.sock"}},
 		{PID: 31, Parent: 30, Program: "/theirs", State: 'S'},
 		{PID: 40, Parent: 1, Program: "/usr/bin/shim", State: 'S', Args: []string{"x", "-address", "/run/skerry/containerd/containerd.sock"}},
+		{PID: 50, Parent: 1, PIDs: "pid:[2]", Program: "/sbin/init", State: 'S'}, // a container with a Skerry of its own
+		{PID: 51, Parent: 50, PIDs: "pid:[2]", Program: "/var/lib/skerry/data/h/containerd-shim-runc-v2", State: 'S'},
+		{PID: 52, Parent: 51, PIDs: "pid:[3]", Program: "/pause", State: 'S'},
 	}
 	var got []int
 	for _, p := range ours.pick(all, 11) {

@@ -17,7 +17,8 @@ import (
 )
 
 // Processes is what outlives the node: container shims and the containers below them. Ours are those whose program
-// lies under Programs, or that were told (by an argument -address) to talk to a socket under Runtime. Apply only records it.
+// lies under Programs, or that were told (by an argument -address) to talk to a socket under Runtime. Those of another Skerry in a
+// container of this machine have the same paths and are not ours. Apply only records it.
 type Processes struct {
 	Programs string `json:"programs"` // <data-dir>/data
 	Runtime  string `json:"runtime"`  // /run/skerry/containerd
@@ -65,6 +66,7 @@ type process struct {
 	PID, Parent int
 	Start       string // in clock ticks since boot: with PID it names the process for good
 	State       byte
+	PIDs        string // the namespace of its number: that of a container is another than the machine's
 	Program     string
 	Args        []string
 }
@@ -82,13 +84,13 @@ func (p Processes) pick(all []process, self int) []process {
 	for pid := self; pid > 0 && !spared[pid]; pid = byPID[pid].Parent {
 		spared[pid] = true
 	}
-	own := byPID[self].Program
+	own := byPID[self]
 	depth := func(q process) int {
 		for d, seen := 1, map[int]bool{}; ; d++ {
 			if spared[q.PID] || seen[q.PID] {
 				return 0
 			}
-			if p.ours(q) && q.Program != own {
+			if p.ours(q) && q.Program != own.Program && q.PIDs == own.PIDs {
 				return d
 			}
 			seen[q.PID] = true
@@ -164,6 +166,9 @@ func readProcess(pid int) (process, bool) {
 	}
 	if exe, err := os.Readlink(filepath.Join(dir, "exe")); err == nil { // kernel threads have none
 		p.Program = strings.TrimSuffix(exe, " (deleted)")
+	}
+	if pids, err := os.Readlink(filepath.Join(dir, "ns/pid")); err == nil { // what is ending has none
+		p.PIDs = pids
 	}
 	if args, err := os.ReadFile(filepath.Join(dir, "cmdline")); err == nil {
 		p.Args = strings.Split(strings.TrimRight(string(args), "\x00"), "\x00")

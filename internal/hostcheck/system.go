@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/skerry-io/skerry/internal/host"
+	"github.com/skerry-io/skerry/internal/version"
 )
 
 func cgroups(Options) Result {
@@ -93,7 +94,7 @@ func judgeName(name string) Result {
 
 func clock(Options) Result {
 	now := time.Now()
-	if now.Before(host.ClockFloor()) {
+	if now.Before(version.Earliest()) {
 		return warn("says %s", now.UTC().Format(time.DateOnly)).fix("date -s, or a time service (systemd-timesyncd, chrony) that starts before Skerry")
 	}
 	return ok("%s", now.UTC().Format(time.DateTime))

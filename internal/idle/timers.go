@@ -12,7 +12,7 @@ import (
 // Slack is how late a timer may fire in a process that sleeps. Kubernetes' components have some hundred tickers, of half
 // a second and more, each with a phase of its own: exactly kept, they wake an idle node hundreds of times a second.
 // While there is work the threads do not sleep, and timers are as exact as ever.
-const Slack = 50 * time.Millisecond
+const Slack = 100 * time.Millisecond
 
 // LateTimers lets the kernel wake the threads of this process for several timers at once. Threads that are made later
 // are as the one that made them, so it is to be called again from time to time.

@@ -8,7 +8,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	api "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 )
 
 // File is one client's way to one server.
@@ -40,7 +40,7 @@ func (f File) Write(path string, mode fs.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("write kubeconfig %s: %w", path, err)
 	}
-	return certs.WriteFile(path, text, mode)
+	return durable.WriteFile(path, text, mode)
 }
 
 // inline replaces the names of files by their contents.

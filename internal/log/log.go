@@ -39,7 +39,9 @@ func Bridge(root *slog.Logger, debug bool) (*Hold, error) {
 	}
 	logrus.SetLevel(containerd)
 	logrus.SetOutput(io.Discard)
-	logrus.AddHook(hook{root.With("service", "containerd")})
+	logrus.SetReportCaller(true) // it tells kine from containerd
+	logrus.AddHook(hook{containerd: root.With("service", "containerd"), kine: root.With("service", "datastore")})
+	bridgeEtcdClient(root.With("service", "kubernetes"))
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(lines{root.With("service", "library")})
 	exit := klog.OsExit // upstream's way out of trouble; what it said before must not be lost
@@ -51,8 +53,8 @@ func Bridge(root *slog.Logger, debug bool) (*Hold, error) {
 	return hold, nil
 }
 
-// hook passes logrus entries on.
-type hook struct{ to *slog.Logger }
+// hook passes logrus entries on: those of kine are the datastore's, all others containerd's.
+type hook struct{ containerd, kine *slog.Logger }
 
 func (hook) Levels() []logrus.Level { return logrus.AllLevels }
 
@@ -70,7 +72,11 @@ func (h hook) Fire(e *logrus.Entry) error {
 	for _, key := range slices.Sorted(maps.Keys(e.Data)) {
 		attrs = append(attrs, key, e.Data[key])
 	}
-	h.to.Log(context.Background(), level, e.Message, attrs...)
+	to := h.containerd
+	if e.Caller != nil && strings.HasPrefix(e.Caller.Function, "github.com/k3s-io/kine/") {
+		to = h.kine
+	}
+	to.Log(context.Background(), level, e.Message, attrs...)
 	return nil
 }
 

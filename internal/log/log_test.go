@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/sirupsen/logrus"
+	"go.uber.org/zap"
 	"k8s.io/klog/v2"
 )
 
@@ -53,6 +55,8 @@ func speak() {
 	logrus.WithField("b", 2).WithField("a", 1).Warn("logrus warning")
 	logrus.Error("logrus error")
 	logrus.Debug("logrus detail")
+	etcdClient.Named("x").Info("etcd's client info")
+	etcdClient.Named("x").Warn("etcd's client warning", zap.Error(errors.New("cause")))
 	stdlog.Print("standard line")
 	stdlog.Print("[WARNING] standard warning")
 	stdlog.Print("[INFO] standard [x] info")
@@ -95,11 +99,12 @@ func TestBridge(t *testing.T) {
 				`level=ERROR msg="contextual error" service=kubernetes`,
 				`level=WARN msg="logrus warning" service=containerd a=1 b=2`,
 				`level=ERROR msg="logrus error" service=containerd`,
+				`level=WARN msg="etcd client: etcd's client warning {\"error\": \"cause\"}" service=kubernetes`,
 				`level=INFO msg="standard line" service=library`,
 				`level=WARN msg="standard warning" service=library`,
 				`level=INFO msg="standard [x] info" service=library`,
 			},
-			lacks: []string{"klog text info", "klog info", "contextual info", "logrus info", "detail"},
+			lacks: []string{"klog text info", "klog info", "contextual info", "logrus info", "client info", "detail"},
 		},
 		"speak with debug": {
 			has: []string{`level=INFO msg="klog text info" service=kubernetes`, `level=INFO msg="klog info" service=kubernetes a=1`,
@@ -132,6 +137,25 @@ func TestBridge(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestKineIsTheDatastore: it speaks through the same logger as containerd.
+func TestKineIsTheDatastore(t *testing.T) {
+	for caller, want := range map[string]string{
+		"github.com/k3s-io/kine/pkg/server.(*KVServerBridge).Range":      "service=kine",
+		"github.com/containerd/containerd/v2/internal/cri.(*x).SomeCall": "service=containerd",
+		"": "service=containerd",
+	} {
+		var out bytes.Buffer
+		to := slog.New(slog.NewTextHandler(&out, nil))
+		entry := &logrus.Entry{Level: logrus.WarnLevel, Message: "x", Caller: &runtime.Frame{Function: caller}}
+		if err := (hook{containerd: to.With("service", "containerd"), kine: to.With("service", "kine")}).Fire(entry); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s: %s", caller, &out)
+		}
 	}
 }
 

@@ -47,6 +47,19 @@ func (p *Payload) extract(open func(file) (io.WriterAt, error)) error {
 	return <-failures
 }
 
+// extractOne unpacks the file of that name. Errors wrap fs.ErrNotExist when there is none.
+func (p *Payload) extractOne(name string, to io.WriterAt) error {
+	if _, err := p.index.find(name); err != nil {
+		return err
+	}
+	return p.extract(func(f file) (io.WriterAt, error) {
+		if f.name != name {
+			return nil, nil
+		}
+		return to, nil
+	})
+}
+
 // offset says where a frame begins, in the archive and in the content of all files.
 type offset struct{ packed, raw int64 }
 
@@ -91,6 +104,9 @@ func (p *Payload) work(next *atomic.Int64, offsets []offset, places []io.WriterA
 		if int64(len(raw)) != f.raw {
 			return errDamaged
 		}
+		if rewrite := callsOf(f.calls); rewrite != nil {
+			p.index.rewrite(raw, offsets[i].raw, -1, rewrite)
+		}
 		if err := p.scatter(raw, offsets[i].raw, places); err != nil {
 			return err
 		}
@@ -99,27 +115,23 @@ func (p *Payload) work(next *atomic.Int64, offsets []offset, places []io.WriterA
 
 // wanted tells whether any place takes a part of the content from at on.
 func (p *Payload) wanted(at, length int64, places []io.WriterAt) bool {
-	var begin int64
-	for i, f := range p.index.files {
-		if places[i] != nil && begin < at+length && at < begin+f.size {
+	for part := range p.index.parts(at, length) {
+		if places[part.file] != nil {
 			return true
 		}
-		begin += f.size
 	}
 	return false
 }
 
 // scatter writes a piece of the content, which begins at the given offset, to the files it belongs to.
 func (p *Payload) scatter(raw []byte, at int64, places []io.WriterAt) error {
-	var begin int64
-	for i, f := range p.index.files {
-		from, to := max(at, begin), min(at+int64(len(raw)), begin+f.size)
-		if places[i] != nil && from < to {
-			if err := inPieces(places[i], raw[from-at:to-at], from-begin); err != nil {
-				return err
-			}
+	for part := range p.index.parts(at, int64(len(raw))) {
+		if places[part.file] == nil {
+			continue
 		}
-		begin += f.size
+		if err := inPieces(places[part.file], raw[part.from-at:part.to-at], part.from-part.begin); err != nil {
+			return err
+		}
 	}
 	return nil
 }

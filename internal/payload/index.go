@@ -7,7 +7,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -23,6 +25,7 @@ type file struct {
 	name       string // relative, with slashes
 	size       int64
 	executable bool
+	later      bool // unpacked when it is asked for, by Store.Add
 }
 
 // link is a symbolic link to a name beside it.
@@ -32,6 +35,7 @@ type link struct{ name, target string }
 type frame struct {
 	packed, raw int64
 	sum         [sha256.Size]byte // of the packed bytes
+	calls       string            // whose processor's calls are written as places in it, "" for none
 }
 
 type index struct {
@@ -47,19 +51,26 @@ func (x index) text() []byte {
 	var b bytes.Buffer
 	fmt.Fprintln(&b, indexHeader)
 	for _, f := range x.files {
-		kind := "file"
-		if f.executable {
-			kind = "program"
-		}
-		fmt.Fprintln(&b, kind, f.size, f.name)
+		fmt.Fprintln(&b, f.kind(), f.size, f.name)
 	}
 	for _, l := range x.links {
 		fmt.Fprintln(&b, "link", l.target, l.name)
 	}
 	for _, f := range x.frames {
-		fmt.Fprintln(&b, "frame", f.packed, f.raw, hex.EncodeToString(f.sum[:]))
+		fmt.Fprintln(&b, strings.TrimSpace(fmt.Sprintln("frame", f.packed, f.raw, hex.EncodeToString(f.sum[:]), f.calls)))
 	}
 	return b.Bytes()
+}
+
+// kind is the first word of a file's line.
+func (f file) kind() string {
+	switch {
+	case f.later:
+		return "later"
+	case f.executable:
+		return "program"
+	}
+	return "file"
 }
 
 // parseIndex reads what text wrote and refuses what could not have come from it.
@@ -79,20 +90,22 @@ func parseIndex(text []byte) (index, error) {
 
 func (x *index) parseLine(words []string) error {
 	switch {
-	case len(words) == 3 && (words[0] == "file" || words[0] == "program"):
+	case len(words) == 3 && slices.Contains([]string{"file", "program", "later"}, words[0]):
 		size, err := strconv.ParseInt(words[1], 10, 64)
-		x.files = append(x.files, file{name: words[2], size: size, executable: words[0] == "program"})
+		x.files = append(x.files, file{name: words[2], size: size, executable: words[0] != "file", later: words[0] == "later"})
 		return err
 	case len(words) == 3 && words[0] == "link":
 		x.links = append(x.links, link{target: words[1], name: words[2]})
 		return nil
 	case len(words) == 4 && words[0] == "frame":
-		return x.parseFrame(words[1:])
+		return x.parseFrame(words[1:], "")
+	case len(words) == 5 && words[0] == "frame" && callsOf(words[4]) != nil:
+		return x.parseFrame(words[1:], words[4])
 	}
 	return errors.New("not understood")
 }
 
-func (x *index) parseFrame(words []string) error {
+func (x *index) parseFrame(words []string, calls string) error {
 	packed, err := strconv.ParseInt(words[0], 10, 64)
 	if err != nil {
 		return err
@@ -105,7 +118,7 @@ func (x *index) parseFrame(words []string) error {
 	if err != nil || len(sum) != sha256.Size {
 		return errors.New("not a SHA-256 sum")
 	}
-	x.frames = append(x.frames, frame{packed: packed, raw: raw, sum: [sha256.Size]byte(sum)})
+	x.frames = append(x.frames, frame{packed: packed, raw: raw, sum: [sha256.Size]byte(sum), calls: calls})
 	return nil
 }
 
@@ -140,6 +153,26 @@ func (x index) rawSize() (total int64) {
 		total += f.size
 	}
 	return total
+}
+
+// part is what a stretch of the content holds of one file: from..to in the content, of the file that begins at begin.
+type part struct {
+	file            int
+	begin, from, to int64
+}
+
+// parts are the files that a stretch of the content touches.
+func (x index) parts(at, length int64) iter.Seq[part] {
+	return func(yield func(part) bool) {
+		var begin int64
+		for i, f := range x.files {
+			from, to := max(at, begin), min(at+length, begin+f.size)
+			if from < to && !yield(part{file: i, begin: begin, from: from, to: to}) {
+				return
+			}
+			begin += f.size
+		}
+	}
 }
 
 // packedSize is what the frames occupy in the archive, in bytes.

@@ -2,8 +2,6 @@ package payload
 
 import (
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -16,18 +14,7 @@ func (p *Payload) Load(name string) (*os.File, error) {
 		return nil, fmt.Errorf("make a file in memory: %w", err)
 	}
 	loaded := os.NewFile(uintptr(fd), name)
-	found := false
-	err = p.extract(func(f file) (io.WriterAt, error) {
-		if f.name != name {
-			return nil, nil
-		}
-		found = true
-		return loaded, nil
-	})
-	if err == nil && !found {
-		err = fmt.Errorf("%s: %w", name, fs.ErrNotExist)
-	}
-	if err != nil {
+	if err := p.extractOne(name, loaded); err != nil {
 		loaded.Close()
 		return nil, err
 	}

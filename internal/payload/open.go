@@ -48,8 +48,15 @@ func (p *Payload) Close() error { return p.from.Close() }
 // ID names the content: two archives with the same programs have the same one. It is fit to be a directory's name.
 func (p *Payload) ID() string { return p.id }
 
-// Size is what the programs occupy once unpacked, in bytes.
-func (p *Payload) Size() int64 { return p.index.rawSize() }
+// Size is what the programs occupy once unpacked, in bytes, but for those that wait until they are asked for.
+func (p *Payload) Size() (total int64) {
+	for _, f := range p.index.files {
+		if !f.later {
+			total += f.size
+		}
+	}
+	return total
+}
 
 func read(f *os.File) (*Payload, error) {
 	info, err := f.Stat()

@@ -13,13 +13,13 @@ import (
 )
 
 // small makes archives for tests: many frames of little, quickly.
-func small(t *testing.T) packing {
+func small(t *testing.T) Packing {
 	t.Helper()
 	compress, err := encoder(zstd.SpeedFastest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return packing{frame: 64 << 10, compress: compress}
+	return Packing{frame: 64 << 10, Compress: compress}
 }
 
 // tree makes files that need several frames, so that files share frames and one file spans some.
@@ -27,18 +27,23 @@ func tree(t *testing.T, salt uint64) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, size := range map[string]int{"bin/skerry": 3<<16 + 12345, "bin/cni": 4321, "bin/nft.d/nft": 2 << 16, "bin/empty": 0} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, content(salt, size), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		write(t, dir, name, content(salt, size))
 	}
 	if err := os.Symlink("cni", filepath.Join(dir, "bin/bridge")); err != nil {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+func write(t *testing.T, dir, name string, content []byte) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o755); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func content(salt uint64, size int) []byte {

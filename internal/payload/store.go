@@ -26,8 +26,7 @@ const (
 func (s Store) Find(p *Payload) (dir string, ok bool) {
 	dir = filepath.Join(s.Dir, p.ID())
 	for _, f := range p.index.files {
-		info, err := os.Lstat(filepath.Join(dir, f.name))
-		if err != nil || !info.Mode().IsRegular() || info.Size() != f.size {
+		if !f.later && !f.in(dir) {
 			return "", false
 		}
 	}
@@ -37,6 +36,12 @@ func (s Store) Find(p *Payload) (dir string, ok bool) {
 		}
 	}
 	return dir, true
+}
+
+// in tells whether the file lies in a version's directory.
+func (f file) in(dir string) bool {
+	info, err := os.Lstat(filepath.Join(dir, f.name))
+	return err == nil && info.Mode().IsRegular() && info.Size() == f.size
 }
 
 // Prepare gives the directory of p's programs and unpacks them first where needed. Of several that call it at once, in one or in

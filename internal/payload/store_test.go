@@ -218,3 +218,39 @@ func TestAWayBackNeedsNoUnpacking(t *testing.T) {
 		t.Error("the version that runs is not the current one")
 	}
 }
+
+func TestAProgramWaitsUntilItIsAskedFor(t *testing.T) {
+	from, k := tree(t, 1), small(t)
+	k.Later = []string{"bin/cni"}
+	var b bytes.Buffer
+	if err := k.write(&b, from); err != nil {
+		t.Fatal(err)
+	}
+	p, s := open(t, save(t, b.Bytes())), Store{Dir: filepath.Join(t.TempDir(), "data")}
+	dir, err := s.Prepare(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "bin/cni")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it did not wait: %v", err)
+	}
+	for range 2 {
+		if err := s.Add(p, "bin/cni"); err != nil {
+			t.Fatal(err)
+		}
+		sameTree(t, dir, from)
+	}
+	if err := os.Truncate(filepath.Join(dir, "bin/cni"), 7); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Add(p, "bin/cni"); err != nil {
+		t.Fatal(err)
+	}
+	sameTree(t, dir, from)
+	if err := s.Add(p, "bin/none"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a program that is not there: %v", err)
+	}
+	if all := names(t, s.Dir); len(all) != 3 {
+		t.Errorf("more than the version, the link and the lock: %v", all)
+	}
+}

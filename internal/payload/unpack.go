@@ -80,6 +80,9 @@ func (p *Payload) unpackFiles(dir string) (err error) {
 		}
 	}()
 	err = p.extract(func(f file) (io.WriterAt, error) {
+		if f.later {
+			return nil, nil
+		}
 		mode := fs.FileMode(0o644)
 		if f.executable {
 			mode = 0o755

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,35 +20,43 @@ import (
 // Compress turns one piece of content into one zstd frame. It is called for several pieces at once.
 type Compress func(piece []byte) ([]byte, error)
 
-// packing is how an archive is made. The size of a frame balances what it loses by not knowing the others against the memory
-// and the parallel work of unpacking.
-type packing struct {
-	frame    int
-	compress Compress
+// Packing is how an archive is made.
+type Packing struct {
+	Compress  Compress
+	Later     []string // programs that are unpacked when they are asked for, by Store.Add
+	Processor string   // whose programs these are, by GOARCH: calls are rewritten so that they compress better
+	// frame is the size of what is compressed by itself: it balances what is lost because one frame does not know the others
+	// against the memory and the parallel work of unpacking.
+	frame int
 }
 
 const frameSize = 16 << 20
 
 // Write makes an archive of everything below dir and appends it to w. The same tree always gives the same bytes.
-func Write(w io.Writer, dir string, compress Compress) error {
-	return packing{frame: frameSize, compress: compress}.write(w, dir)
+func (k Packing) Write(w io.Writer, dir string) error {
+	k.frame = frameSize
+	return k.write(w, dir)
 }
 
-func (k packing) write(w io.Writer, dir string) error {
+func (k Packing) write(w io.Writer, dir string) error {
 	x, err := scan(dir)
 	if err != nil {
 		return err
+	}
+	for i, f := range x.files {
+		x.files[i].later = slices.Contains(k.Later, f.name)
 	}
 	chunks, err := readChunks(dir, x.files, k.frame)
 	if err != nil {
 		return err
 	}
+	rewritten := k.rewriteCalls(x, chunks)
 	packed, err := k.compressAll(chunks)
 	if err != nil {
 		return err
 	}
 	for i, p := range packed {
-		x.frames = append(x.frames, frame{packed: int64(len(p)), raw: int64(len(chunks[i])), sum: sha256.Sum256(p)})
+		x.frames = append(x.frames, frame{packed: int64(len(p)), raw: int64(len(chunks[i])), sum: sha256.Sum256(p), calls: rewritten[i]})
 		if _, err := w.Write(p); err != nil {
 			return err
 		}
@@ -114,8 +123,27 @@ func readChunks(dir string, files []file, size int) ([][]byte, error) {
 	return chunks, nil
 }
 
+// rewriteCalls changes those chunks that are code, and says for each whose calls it has changed.
+func (k Packing) rewriteCalls(x index, chunks [][]byte) []string {
+	rewritten := make([]string, len(chunks))
+	rewrite := callsOf(k.Processor)
+	if rewrite == nil {
+		return rewritten
+	}
+	at := int64(0)
+	for i, chunk := range chunks {
+		if found := x.rewrite(chunk, at, 1, rewrite); found*dense > len(chunk) {
+			rewritten[i] = k.Processor
+		} else {
+			x.rewrite(chunk, at, -1, rewrite)
+		}
+		at += int64(len(chunk))
+	}
+	return rewritten
+}
+
 // compressAll packs the chunks, as many at a time as there are processors.
-func (k packing) compressAll(chunks [][]byte) ([][]byte, error) {
+func (k Packing) compressAll(chunks [][]byte) ([][]byte, error) {
 	var (
 		packed   = make([][]byte, len(chunks))
 		failures = make([]error, len(chunks))
@@ -125,7 +153,7 @@ func (k packing) compressAll(chunks [][]byte) ([][]byte, error) {
 	for i := range chunks {
 		workers.Go(func() {
 			turn <- struct{}{}
-			packed[i], failures[i] = k.compress(chunks[i])
+			packed[i], failures[i] = k.Compress(chunks[i])
 			<-turn
 		})
 	}

@@ -47,3 +47,14 @@ func TestFailure(t *testing.T) {
 		t.Error("got it wrong")
 	}
 }
+
+// again is an end after which everything is to begin anew.
+type again struct{ over }
+
+func (again) Afresh() bool { return true }
+
+func TestStartsOver(t *testing.T) {
+	if StartsOver(nil) || StartsOver(over{}) || !StartsOver(fmt.Errorf("service x: %w", again{})) {
+		t.Error("got it wrong")
+	}
+}

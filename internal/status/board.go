@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/skerry-io/skerry/internal/run"
+	"github.com/skerry-io/skerry/internal/traffic"
 )
 
 // Group is what a Board reads the states from.
@@ -21,6 +22,8 @@ type Board struct {
 	process Process
 	before  *Run
 	group   Group // nil until there are services
+	traffic func() []traffic.Link
+	store   func() *Datastore // nil where there is none
 }
 
 // NewBoard has no services yet.
@@ -40,6 +43,13 @@ func (b *Board) Follow(g Group) {
 	b.group = g
 }
 
+// Count says what went over the connections to other machines.
+func (b *Board) Count(links func() []traffic.Link) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.traffic = links
+}
+
 // remember has the run before told of.
 func (b *Board) remember(before *Run) {
 	b.mu.Lock()
@@ -51,8 +61,11 @@ func (b *Board) remember(before *Run) {
 func (b *Board) Report() Report {
 	b.mu.Lock()
 	r := Report{Process: b.process, Before: b.before, Services: []Service{}, Components: []Component{}}
-	group := b.group
+	group, links := b.group, b.traffic
 	b.mu.Unlock()
+	if links != nil {
+		r.Traffic = links()
+	}
 	if group == nil {
 		r.Condition = Starting
 		return r

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/run"
 )
 
@@ -105,5 +105,5 @@ func write(path string, r Run) error {
 	if err != nil {
 		return err
 	}
-	return certs.WriteFile(path, append(text, '\n'), 0o600)
+	return durable.WriteFile(path, append(text, '\n'), 0o600)
 }

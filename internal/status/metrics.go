@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/skerry-io/skerry/internal/run"
+	"github.com/skerry-io/skerry/internal/traffic"
 )
 
 // MetricsType is the content type of Metrics.
@@ -36,7 +37,29 @@ func (r Report) Metrics() string {
 	for _, c := range r.Components {
 		m.sample("skerry_component_ok", flag(c.OK), "service", c.Service, "name", c.Name, "state", c.State)
 	}
+	if len(r.Traffic) > 0 {
+		m.traffic(r.Traffic)
+	}
+	if r.Datastore != nil {
+		m.datastore(r.Datastore)
+	}
 	return m.String()
+}
+
+// traffic are the counters of bytes.
+func (e *exposition) traffic(links []traffic.Link) {
+	for _, way := range []struct {
+		name, help string
+		of         func(traffic.Link) uint64
+	}{
+		{"skerry_uplink_sent_bytes_total", "Bytes sent to a peer, with encryption: a node, or a server.", func(l traffic.Link) uint64 { return l.Sent }},
+		{"skerry_uplink_received_bytes_total", "Bytes received from a peer.", func(l traffic.Link) uint64 { return l.Received }},
+	} {
+		e.family(way.name, "counter", way.help)
+		for _, l := range links {
+			e.sample(way.name, strconv.FormatUint(way.of(l), 10), "peer", l.Peer, "way", l.Way)
+		}
+	}
 }
 
 // exposition is a text of metrics.

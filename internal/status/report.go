@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/skerry-io/skerry/internal/run"
+	"github.com/skerry-io/skerry/internal/traffic"
 )
 
 // Report is how a process is at one moment. Its JSON names are part of the interface.
@@ -15,6 +16,10 @@ type Report struct {
 	Services   []Service   `json:"services"`         // in the order in which they start
 	Components []Component `json:"components"`       // what services look after
 	Before     *Run        `json:"before,omitempty"` // the run before, when it did not end as it should
+	// Traffic is what went over the connections to other machines since the process began.
+	Traffic []traffic.Link `json:"traffic,omitempty"`
+	// Datastore is asked for only by Whole; nil where there is none.
+	Datastore *Datastore `json:"datastore,omitempty"`
 }
 
 // Condition is a whole process in one word.

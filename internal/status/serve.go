@@ -62,11 +62,11 @@ func (b *Board) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathStatus, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(b.Report()) // who asked is gone
+		_ = json.NewEncoder(w).Encode(b.Whole()) // who asked is gone
 	})
 	mux.HandleFunc("GET "+pathMetrics, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", MetricsType)
-		_, _ = w.Write([]byte(b.Report().Metrics()))
+		_, _ = w.Write([]byte(b.Whole().Metrics()))
 	})
 	mux.HandleFunc("GET "+pathReady, func(w http.ResponseWriter, _ *http.Request) {
 		r := b.Report()

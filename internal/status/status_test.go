@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,27 +13,9 @@ import (
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/status"
+	"github.com/skerry-io/skerry/internal/traffic"
+	"github.com/skerry-io/skerry/tests/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-// golden holds text against a file in testdata.
-func golden(t *testing.T, name, text string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", path, text, want)
-	}
-}
 
 var start = time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
 
@@ -85,9 +64,9 @@ func TestAllFormsSayTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "report.json", string(text)+"\n")
-	golden(t, "verbose.txt", r.Verbose())
-	golden(t, "metrics.txt", r.Metrics())
+	golden.Check(t, "report.json", string(text)+"\n")
+	golden.Check(t, "verbose.txt", r.Verbose())
+	golden.Check(t, "metrics.txt", r.Metrics())
 }
 
 func TestConditionAndLine(t *testing.T) {
@@ -117,6 +96,20 @@ func TestConditionAndLine(t *testing.T) {
 	}
 	if r := board(nil).Report(); r.Condition != status.Starting {
 		t.Errorf("without services: %s", r.Condition)
+	}
+}
+
+func TestTrafficIsPartOfTheReport(t *testing.T) {
+	b := board(mixed())
+	b.Count(func() []traffic.Link { return []traffic.Link{{Peer: "far", Way: traffic.Tunnel, Sent: 5, Received: 7}} })
+	r := b.Report()
+	if len(r.Traffic) != 1 {
+		t.Fatalf("%+v", r.Traffic)
+	}
+	for _, want := range []string{`skerry_uplink_sent_bytes_total{peer="far",way="tunnel"} 5`, `skerry_uplink_received_bytes_total{peer="far",way="tunnel"} 7`} {
+		if !strings.Contains(r.Metrics(), want+"\n") {
+			t.Errorf("%s is missing in\n%s", want, r.Metrics())
+		}
 	}
 }
 

@@ -5,25 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/tests/certtest"
 )
 
-func authority(t *testing.T) *certs.CA {
-	t.Helper()
-	key, err := certs.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := certs.NewCA("ca", key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ca
-}
-
 func TestATokenComesBackFromItsText(t *testing.T) {
-	ca, other := authority(t), authority(t)
+	ca, other := certtest.CA(t, "ca"), certtest.CA(t, "ca")
 	made := NewToken(ca.Certificate)
 	again, err := ParseToken("  " + made.String() + "\n")
 	if err != nil || again != made {
@@ -71,7 +58,7 @@ func TestParseToken(t *testing.T) {
 }
 
 func TestATokenWithoutAFingerprintTrustsAll(t *testing.T) {
-	if !(Token{Secret: "x"}).Trusts(authority(t).Certificate) {
+	if !(Token{Secret: "x"}).Trusts(certtest.CA(t, "ca").Certificate) {
 		t.Error("a secret alone trusts nobody")
 	}
 }

@@ -7,23 +7,23 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/skerry-io/skerry/agent/addresses"
 	"github.com/skerry-io/skerry/internal/cli/command"
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/run"
 )
 
 // self is the running program even when its file is gone. Its own path is better: it is the name that ps shows.
 const self = "/proc/self/exe"
 
-// OnMove runs a node, and when it ended because the machine's address changed, the whole program once more: see ADR 16.
-// run must have given back everything that a second process could not take: locks, ports, files.
-func OnMove[C any](run func(context.Context, command.Env, C) error) func(context.Context, command.Env, C) error {
+// OnMove lives as a node, and when it ended because the machine's address changed, because a server that has led before is to lead again, or because
+// its part of the datastore is to be made anew, the whole program once more: see ADR 16, ADR 33 and ADR 34.
+// live must have given back everything that a second process could not take: locks, ports, files.
+func OnMove[C any](live func(context.Context, command.Env, C) error) func(context.Context, command.Env, C) error {
 	return func(ctx context.Context, env command.Env, config C) error {
 		ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
-		err := run(ctx, env, config)
-		var moved *addresses.Changed
-		if !errors.As(err, &moved) {
+		err := live(ctx, env, config)
+		if !run.StartsOver(err) {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -42,5 +42,5 @@ func inPlace(env command.Env) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = syscall.Exec(self, env.Args, env.Environ)
 	}
-	return fault.New("start again with the new address").Because(err).Fix("start the node again")
+	return fault.New("start again in place").Because(err).Fix("start the node again")
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/skerry-io/skerry/agent/addresses"
 	"github.com/skerry-io/skerry/internal/cli/command"
 )
 
@@ -23,8 +21,15 @@ const (
 	diary   = "SKERRY_AGAIN_DIARY"
 )
 
+// afresh is an end after which the program runs once more.
+type afresh struct{}
+
+func (afresh) Error() string { return "the address has changed" }
+func (afresh) Wanted() bool  { return true }
+func (afresh) Afresh() bool  { return true }
+
 func moved() error {
-	return fmt.Errorf("service addresses: %w", &addresses.Changed{Before: []netip.Addr{netip.MustParseAddr("10.0.0.1")}, Now: []netip.Addr{netip.MustParseAddr("10.0.0.2")}})
+	return fmt.Errorf("service addresses: %w", afresh{})
 }
 
 // TestProgram is the program that starts over; it is no test of its own.

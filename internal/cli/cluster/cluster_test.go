@@ -23,6 +23,7 @@ import (
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/cli/command"
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/tests/certtest"
 )
 
 // kubeconfig writes one that leads to server and trusts ca.
@@ -113,7 +114,7 @@ func TestConnectWithBadKubeconfigs(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	stranger := serverOf(t, func(http.ResponseWriter, *http.Request) {})
-	ca := newCA(t)
+	ca := certs.EncodeCert(certtest.CA(t, "ca").Certificate)
 	_, untrusted := connect(t, kubeconfig(t, stranger.URL, ca)).CoreV1().Nodes().List(t.Context(), meta.ListOptions{})
 	_, refused := connect(t, kubeconfig(t, "https://127.0.0.1:1", ca)).CoreV1().Nodes().List(t.Context(), meta.ListOptions{})
 	late, stop := context.WithTimeout(t.Context(), 0)
@@ -142,19 +143,6 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-func newCA(t *testing.T) []byte {
-	t.Helper()
-	key, err := certs.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := certs.NewCA("ca", key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certs.EncodeCert(ca.Certificate)
-}
-
 func TestServers(t *testing.T) {
 	port := int32(6443)
 	client := fake.NewSimpleClientset(&discovery.EndpointSlice{
@@ -172,5 +160,14 @@ func TestTable(t *testing.T) {
 	var out strings.Builder
 	if err := Table(&out, []string{"A", "B"}, []string{"", "x\ty\nz"}); err != nil || out.String() != "A  B\n-  x y z\n" {
 		t.Errorf("got %q, %v", out.String(), err)
+	}
+}
+
+func TestSize(t *testing.T) {
+	for bytes, want := range map[uint64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 6112: "6.1 kB", 99_400: "99.4 kB", 99_600: "100 kB", 999_600: "1.0 MB", 41_300_000: "41.3 MB",
+		190_000_000: "190 MB", 3_200_000_000: "3.2 GB", 1 << 60: "1152922 TB"} {
+		if got := Size(bytes); got != want {
+			t.Errorf("%d: %s, want %s", bytes, got, want)
+		}
 	}
 }

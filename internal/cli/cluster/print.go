@@ -38,3 +38,18 @@ func Table(out io.Writer, rows ...[]string) error {
 
 // Age is how long ago something was, in few letters.
 func Age(at time.Time) string { return duration.HumanDuration(time.Since(at)) }
+
+// Size is a number of bytes in few letters.
+func Size[N int64 | uint64](bytes N) string {
+	value, unit := float64(bytes), "B"
+	for _, next := range []string{"kB", "MB", "GB", "TB"} {
+		if value < 999.5 { // or it would be 1000 of them
+			break
+		}
+		value, unit = value/1000, next
+	}
+	if value >= 99.5 || unit == "B" {
+		return fmt.Sprintf("%.0f %s", value, unit)
+	}
+	return fmt.Sprintf("%.1f %s", value, unit)
+}

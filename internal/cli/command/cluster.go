@@ -75,6 +75,8 @@ type ClusterActions struct {
 	NodeReplace   func(context.Context, Env, NodeReplace, []string) error
 	NodeRemove    func(context.Context, Env, NodeRemove, []string) error
 	UserCreate    func(context.Context, Env, UserCreate, []string) error
+	Secrets       SecretsActions
+	Datastore     DatastoreActions
 }
 
 func clusterCommands(env Env, do ClusterActions) []*cli.Command {
@@ -100,6 +102,8 @@ func clusterCommands(env Env, do ClusterActions) []*cli.Command {
 				Name: "drain-and-remove", Aliases: []string{"remove"}, ArgsUsage: "NAME",
 				Usage: "move the pods of a node elsewhere, then take it out of the cluster"}),
 		),
+		secretsCommands(env, do.Secrets),
+		datastoreCommands(env, do.Datastore),
 		group(clusterGroup, "kubeconfig", "give people and programs access to the cluster",
 			withWords(env, do.UserCreate, words{1, 1}, cli.Command{
 				Name: "create", ArgsUsage: "USER", Usage: "make a client certificate of a user, and the kubeconfig with it"}),

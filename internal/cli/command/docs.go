@@ -32,10 +32,12 @@ is printed with its cure; ` + "`status`" + ` also answers 1 when not everything 
 
 func writeCommand(b *strings.Builder, parent string, c *cli.Command) {
 	name := parent + " " + c.Name
-	if len(c.Subcommands) > 0 {
+	defer func() {
 		for _, sub := range c.Subcommands {
 			writeCommand(b, name, sub)
 		}
+	}()
+	if len(c.Subcommands) > 0 && len(c.Flags) == 0 { // it only holds them
 		return
 	}
 	line := name

@@ -27,6 +27,10 @@ func printError(w io.Writer, err error) {
 	}
 	cause, cures := split(err)
 	fmt.Fprintf(w, "%s: %s\n", Program, cause)
+	printCures(w, cures)
+}
+
+func printCures(w io.Writer, cures []string) {
 	for _, cure := range cures {
 		fmt.Fprintf(w, "  to cure: %s\n", cure)
 	}
@@ -41,7 +45,8 @@ func printProblems(w io.Writer, err error, problems *fault.Problems) {
 	if errors.As(err, &settings) {
 		count += " with the settings; nothing on this host was changed"
 	}
-	fmt.Fprintf(w, "%s: %s\n", Program, count)
+	cause, cures := split(err)
+	fmt.Fprintf(w, "%s: %s%s\n", Program, strings.TrimSuffix(cause, problems.Error()), count)
 	for _, p := range problems.List() {
 		where := ""
 		if p.Where != "" {
@@ -52,6 +57,7 @@ func printProblems(w io.Writer, err error, problems *fault.Problems) {
 			fmt.Fprintf(w, "      to cure: %s\n", p.Cure())
 		}
 	}
+	printCures(w, cures)
 }
 
 // split takes the cures of all faults in err out of its text.

@@ -20,6 +20,7 @@ type Actions struct {
 	Status      func(context.Context, Env, config.Status) error
 	Images      func(context.Context, Env, config.Images) error
 	Cluster     ClusterActions
+	Backups     BackupActions
 	// The tools take the words after their name.
 	Kubectl func(context.Context, Env, []string) error
 	Crictl  func(context.Context, Env, []string) error
@@ -37,7 +38,7 @@ const (
 
 // Table lists every command.
 func Table(env Env, do Actions) []*cli.Command {
-	return slices.Concat(nodeCommands(env, do), clusterCommands(env, do.Cluster), []*cli.Command{
+	return slices.Concat(nodeCommands(env, do), clusterCommands(env, do.Cluster), backupCommands(env, do.Backups), []*cli.Command{
 		tool(env, do.Kubectl, "kubectl", "control the cluster"),
 		tool(env, do.Crictl, "crictl", "look at pods and containers through the runtime"),
 		tool(env, do.Ctr, "ctr", "look into the container runtime"),

@@ -19,9 +19,14 @@ const many = -1
 // withWords makes a command that is about something, such as a node: words that may stand before, between and behind
 // its flags, which are those in T and come from nowhere else.
 func withWords[T any](env Env, run func(context.Context, Env, T, []string) error, take words, c cli.Command) *cli.Command {
+	return wordsFrom(env, run, flagsOnly[T], take, c)
+}
+
+// wordsFrom makes such a command whose settings are read by load.
+func wordsFrom[T any](env Env, run func(context.Context, Env, T, []string) error, load func(config.Sources, []string) (T, error), take words, c cli.Command) *cli.Command {
 	return answering[T](env, c, func(ctx context.Context, called string, args []string) error {
 		given, flags := config.Words[T](args)
-		cfg, err := config.ParseFlags[T](flags)
+		cfg, err := load(env.Sources(), flags)
 		if err != nil {
 			return usage{settingsError{err}}
 		}

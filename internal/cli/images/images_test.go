@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,26 +17,8 @@ import (
 	"github.com/skerry-io/skerry/internal/cli/command"
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/tests/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-func golden(t *testing.T, name, text string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text != string(want) {
-		t.Errorf("%s: got\n%s\nwant\n%s", path, text, want)
-	}
-}
 
 // runtime is a container runtime with some images.
 type runtime struct {
@@ -91,7 +72,7 @@ func TestList(t *testing.T) {
 		if err := List(t.Context(), command.Env{Out: &out}, c); err != nil {
 			t.Fatal(err)
 		}
-		golden(t, "images."+form, out.String())
+		golden.Check(t, "images."+form, out.String())
 		if form == "json" && !json.Valid(out.Bytes()) {
 			t.Error("it is no JSON")
 		}
@@ -104,13 +85,5 @@ func TestWithoutARuntime(t *testing.T) {
 	var told *fault.Fault
 	if !errors.As(err, &told) || !strings.Contains(told.Cure(), "start the node") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestSize(t *testing.T) {
-	for bytes, want := range map[uint64]string{0: "0 B", 999: "999 B", 6112: "6.1 kB", 41_300_000: "41.3 MB", 190_000_000: "190 MB", 3_200_000_000: "3.2 GB", 1 << 60: "1152922 TB"} {
-		if got := size(bytes); got != want {
-			t.Errorf("%d: %s, want %s", bytes, got, want)
-		}
 	}
 }

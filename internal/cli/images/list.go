@@ -133,7 +133,7 @@ func text(out io.Writer, all []image) error {
 		}
 		for n, name := range names { // one image may have several names; it is told of once
 			if n == 0 {
-				rows = append(rows, []string{name, size(i.Size), pinned, from})
+				rows = append(rows, []string{name, cluster.Size(i.Size), pinned, from})
 				continue
 			}
 			rows = append(rows, []string{name, "same", pinned, from})
@@ -143,21 +143,6 @@ func text(out io.Writer, all []image) error {
 	if err := cluster.Table(out, rows...); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%d images, %s\n", len(all), size(total))
+	_, err := fmt.Fprintf(out, "%d images, %s\n", len(all), cluster.Size(total))
 	return err
-}
-
-// size is a number of bytes in few letters.
-func size(bytes uint64) string {
-	value, unit := float64(bytes), "B"
-	for _, next := range []string{"kB", "MB", "GB", "TB"} {
-		if value < 1000 {
-			break
-		}
-		value, unit = value/1000, next
-	}
-	if value >= 100 || unit == "B" {
-		return fmt.Sprintf("%.0f %s", value, unit)
-	}
-	return fmt.Sprintf("%.1f %s", value, unit)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/skerry-io/skerry/internal/cli/cluster"
 	"github.com/skerry-io/skerry/internal/cli/command"
+	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/nodes"
 )
 
@@ -32,6 +33,8 @@ type entry struct {
 	Kernel    string    `json:"kernel"`
 	Runtime   string    `json:"runtime"`
 	PodRanges []string  `json:"podCIDRs,omitempty"`
+	Autonomy  string    `json:"autonomy,omitempty"` // as the Node says it, whether it makes sense or not
+	Held      bool      `json:"held,omitempty"`     // rollouts wait there
 }
 
 // List prints the nodes of the cluster.
@@ -53,14 +56,14 @@ func list(ctx context.Context, client kubernetes.Interface, form string, out io.
 	}
 	head := []string{"NAME", "STATUS", "ROLES", "VERSION", "ADDRESS", "AGE", "KEY"}
 	if form == "wide" {
-		head = append(head, "EXTERNAL", "PODS", "OS", "KERNEL", "RUNTIME")
+		head = append(head, "EXTERNAL", "PODS", "AUTONOMY", "OS", "KERNEL", "RUNTIME")
 	}
 	rows := [][]string{head}
 	for _, e := range entries {
 		row := []string{e.Name, e.Status, strings.Join(e.Roles, ","), e.Version, strings.Join(e.Addresses, ","), cluster.Age(e.Created), short(e.Key)}
 		if form == "wide" {
 			row[6] = e.Key
-			row = append(row, strings.Join(e.External, ","), strings.Join(e.PodRanges, ","), e.OS, e.Kernel, e.Runtime)
+			row = append(row, strings.Join(e.External, ","), strings.Join(e.PodRanges, ","), e.Autonomy, e.OS, e.Kernel, e.Runtime)
 		}
 		rows = append(rows, row)
 	}
@@ -103,6 +106,7 @@ func tell(node *core.Node, server bool) entry {
 		Name: node.Name, Roles: roles(node, server), Version: info.KubeletVersion, Created: node.CreationTimestamp.Time,
 		Addresses: addresses(node, core.NodeInternalIP), External: addresses(node, core.NodeExternalIP), OS: info.OSImage,
 		Kernel: info.KernelVersion, Runtime: info.ContainerRuntimeVersion, PodRanges: node.Spec.PodCIDRs,
+		Autonomy: said(node, wire.AutonomyKey), Held: said(node, wire.HoldKey) == "true",
 	}
 	e.Status = "NotReady"
 	if isReady(node) {
@@ -111,7 +115,18 @@ func tell(node *core.Node, server bool) entry {
 	if node.Spec.Unschedulable {
 		e.Status += ",SchedulingDisabled"
 	}
+	if e.Held {
+		e.Status += ",Held"
+	}
 	return e
+}
+
+// said is the value of an annotation, or of a label when there is no annotation.
+func said(node *core.Node, key string) string {
+	if value, ok := node.Annotations[key]; ok {
+		return value
+	}
+	return node.Labels[key]
 }
 
 func isReady(node *core.Node) bool {

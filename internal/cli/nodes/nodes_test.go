@@ -23,6 +23,7 @@ import (
 
 	"github.com/skerry-io/skerry/internal/cli/command"
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/nodes"
 )
 
@@ -107,6 +108,7 @@ func wantFault(t *testing.T, what string, err error, want, cure string) {
 func TestList(t *testing.T) {
 	away := node("away", "10.0.0.3", false)
 	away.Spec.Unschedulable = true
+	away.Annotations = map[string]string{wire.HoldKey: "true", wire.AutonomyKey: "12h"}
 	client := fake.NewSimpleClientset(node("base", "10.0.0.1", true), away, key("base"), apiServer())
 	var text, wide, parsed bytes.Buffer
 	for form, out := range map[string]io.Writer{"text": &text, "wide": &wide, "json": &parsed} {
@@ -116,12 +118,12 @@ func TestList(t *testing.T) {
 	}
 	for _, want := range []string{`(?m)^NAME +STATUS +ROLES +VERSION +ADDRESS +AGE +KEY$`,
 		`(?m)^base +Ready +control-plane,edge +v1.36.4 +10.0.0.1 +3h +abababababab$`,
-		`(?m)^away +NotReady,SchedulingDisabled +edge +v1.36.4 +10.0.0.3 +3h +-$`} {
+		`(?m)^away +NotReady,SchedulingDisabled,Held +edge +v1.36.4 +10.0.0.3 +3h +-$`} {
 		if !regexp.MustCompile(want).Match(text.Bytes()) {
 			t.Errorf("no %s in\n%s", want, &text)
 		}
 	}
-	if !regexp.MustCompile(`(?m)^base .* (ab){32} +- +- +Debian `).Match(wide.Bytes()) {
+	if !regexp.MustCompile(`(?m)^base .* (ab){32} +- +- +- +Debian `).Match(wide.Bytes()) || !regexp.MustCompile(`(?m)^away .* 12h +Debian `).Match(wide.Bytes()) {
 		t.Errorf("wide:\n%s", &wide)
 	}
 	var entries []map[string]any

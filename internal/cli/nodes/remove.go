@@ -41,7 +41,7 @@ func remove(ctx context.Context, client kubernetes.Interface, flags command.Node
 		return err
 	}
 	if isServer(node, servers) {
-		return fault.New("node %s is a server of this cluster", name).Fix("run `skerry uninstall` or `skerry reset` there; only agents can be removed from here")
+		return fault.New("node %s is a server of this cluster", name).Fix("stop it, if it is one of several run `kubectl delete node %s` on another, then `skerry uninstall` or `skerry reset` there; only agents can be removed from here", name)
 	}
 	if err := empty(ctx, client, flags, node, out); err != nil {
 		return err

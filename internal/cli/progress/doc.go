@@ -1,4 +1,4 @@
-// Package progress shows a person what a start is waiting for, and a log file what became ready.
+// Package progress shows a person what a start is waiting for or how far a command is, and a log file what became ready.
 //
 // Owns: the line at the bottom of a terminal. Does not know: what the services do.
 // Promises: log lines and the status line never mix; a pipe gets log lines only.

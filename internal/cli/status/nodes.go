@@ -81,8 +81,8 @@ func nodeOf(n *core.Node) node {
 		told.Ready, told.Since, told.Reason = c.Status == core.ConditionTrue, c.LastTransitionTime.Time, ""
 		switch c.Status {
 		case core.ConditionTrue:
-		case core.ConditionUnknown: // set by the controllers: the time counts from there, not from the last word
-			told.Reason = "nothing was heard of it since " + c.LastHeartbeatTime.Format(time.DateTime)
+		case core.ConditionUnknown: // set by the controllers; the last word of its kubelet here may be an hour old, its lease told more since
+			told.Reason = "nothing is heard of it"
 		default:
 			told.Reason = c.Message
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/status"
+	"github.com/skerry-io/skerry/internal/traffic"
 )
 
 // How long the process, and then the API server, may take to answer.
@@ -37,6 +38,7 @@ type answer struct {
 	PID        int                `json:"pid,omitempty"`     // of a process that does not answer
 	Services   []status.Service   `json:"services"`
 	Components []status.Component `json:"components"`
+	Traffic    []traffic.Link     `json:"traffic,omitempty"` // with other machines, since the process began
 	Nodes      []node             `json:"nodes"`
 	NodesError string             `json:"nodesError,omitempty"` // why nodes are not told of
 	LastRun    *lastRun           `json:"lastRun,omitempty"`    // the run before this one when that ended badly; the last one when none runs
@@ -112,7 +114,7 @@ func ask(ctx context.Context, socket string) (status.Report, error) {
 
 // tell takes over what a process says of itself.
 func (a *answer) tell(r status.Report) {
-	a.Condition, a.Process, a.Services, a.Components = r.Condition, &r.Process, r.Services, r.Components
+	a.Condition, a.Process, a.Services, a.Components, a.Traffic = r.Condition, &r.Process, r.Services, r.Components, r.Traffic
 	if r.Before != nil {
 		a.LastRun = &lastRun{Run: *r.Before, How: r.Before.How(status.Boot())}
 	}

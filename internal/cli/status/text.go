@@ -27,7 +27,7 @@ func (a *answer) text(p page) string {
 	if a.tellsLastRun(p.now) {
 		b.WriteString(a.LastRun.text())
 	}
-	for _, part := range []string{a.servicesText(p), a.componentsText(p), a.nodesText(p)} {
+	for _, part := range []string{a.servicesText(p), a.componentsText(p), a.nodesText(p), a.trafficText(p)} {
 		if part != "" {
 			b.WriteString("\n" + part)
 		}

@@ -3,7 +3,6 @@ package tokens
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
@@ -27,20 +26,8 @@ import (
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/token"
+	"github.com/skerry-io/skerry/tests/certtest"
 )
-
-func authority(t *testing.T) *x509.Certificate {
-	t.Helper()
-	key, err := certs.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := certs.NewCA("ca", key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ca.Certificate
-}
 
 // wantFault wants a cure, and no secret.
 func wantFault(t *testing.T, what string, err error, want string) {
@@ -62,7 +49,7 @@ func TestGenerate(t *testing.T) {
 }
 
 func TestWhatIsCreatedIsWhatTheServerReads(t *testing.T) {
-	client, ca := fake.NewSimpleClientset(), authority(t)
+	client, ca := fake.NewSimpleClientset(), certtest.CA(t, "ca").Certificate
 	for _, ttl := range []time.Duration{0, 2 * time.Hour} {
 		made, err := create(t.Context(), client, ca, command.TokenCreate{TTL: ttl, Description: "for the cellar"}, nil)
 		if err != nil {
@@ -86,7 +73,7 @@ func TestWhatIsCreatedIsWhatTheServerReads(t *testing.T) {
 }
 
 func TestCreateWithAChosenToken(t *testing.T) {
-	client, ca, other := fake.NewSimpleClientset(), authority(t), authority(t)
+	client, ca, other := fake.NewSimpleClientset(), certtest.CA(t, "ca").Certificate, certtest.CA(t, "ca").Certificate
 	made, err := create(t.Context(), client, ca, command.TokenCreate{}, []string{"abcdef.0123456789abcdef"})
 	if err != nil || made.Secret != "abcdef.0123456789abcdef" || !made.Trusts(ca) || made.Trusts(other) {
 		t.Fatalf("got %v, %v", made, err)
@@ -209,7 +196,7 @@ func TestRotate(t *testing.T) {
 		t.Errorf("got %v, %v, sent %q", made, err, *got)
 	}
 	*got = nil
-	foreign := config.Secret(wire.NewToken(authority(t)).String())
+	foreign := config.Secret(wire.NewToken(certtest.CA(t, "ca").Certificate).String())
 	_, err = rotate(t.Context(), connection, command.TokenRotate{Token: foreign})
 	wantFault(t, "the old token of another cluster", err, "--token was made by another cluster")
 	_, err = rotate(t.Context(), connection, command.TokenRotate{NewToken: foreign})

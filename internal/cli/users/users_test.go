@@ -25,20 +25,8 @@ import (
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/cli/command"
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/tests/certtest"
 )
-
-func newCA(t *testing.T) *certs.CA {
-	t.Helper()
-	key, err := certs.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := certs.NewCA("client-ca", key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ca
-}
 
 // signer is a cluster that answers an approved request with what status gives.
 func signer(t *testing.T, status func(*certificates.CertificateSigningRequest)) *fake.Clientset {
@@ -86,7 +74,7 @@ func left(t *testing.T, client *fake.Clientset) int {
 }
 
 func TestACertificateIsForTheUserAndItsGroups(t *testing.T) {
-	ca := newCA(t)
+	ca := certtest.CA(t, "client-ca")
 	var asked certificates.CertificateSigningRequestSpec
 	client := signer(t, func(r *certificates.CertificateSigningRequest) { asked = r.Spec; signedBy(t, ca)(r) })
 	key, err := certs.NewKey()

@@ -32,7 +32,7 @@ func Crictl(self string) (string, error) {
 	}
 	if err != nil {
 		return "", fault.New("find crictl at %s", path).Because(err).
-			Fix("use a complete build of Skerry (`make build`); `skerry ctr` works without it")
+			Fix("call it as root once, which unpacks it; `skerry ctr` works without it")
 	}
 	return path, nil
 }
