@@ -1,115 +1,146 @@
 package datastore_test
 
 import (
-	"bufio"
-	"context"
+	"cmp"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
-
-	"github.com/skerry-io/skerry/datastore"
-	"github.com/skerry-io/skerry/datastore/kinesql"
-	"github.com/skerry-io/skerry/datastore/local"
 )
 
-// opener opens the store of an engine in a directory.
-type opener func(ctx context.Context, dir string) (datastore.Store, func(), error)
+const (
+	// mostPuts and longestPuts bound one row; what comes first counts.
+	mostPuts    = 10_000
+	longestPuts = 4 * time.Second
+	manyKeys    = 10_000
+	manyUpdates = 100_000
+	watchers    = 1000
+	changes     = 200
+	// longestUpdates bounds those for the size.
+	longestUpdates = 30 * time.Second
+)
 
-func ours(interval time.Duration) opener {
-	return func(ctx context.Context, dir string) (datastore.Store, func(), error) {
-		return local.Open(ctx, local.Config{Dir: dir, CommitInterval: interval, Log: slog.New(slog.DiscardHandler)})
+// TestBench compares the contestants, each in a process of its own and reached through the etcd API, on the disk of TMPDIR. SKERRY_BENCH
+// is the folder of kine's programs, SKERRY_RUNS how often each load is tried: its middle counts.
+func TestBench(t *testing.T) {
+	programs := os.Getenv("SKERRY_BENCH")
+	if programs == "" {
+		t.Skip("scripts/bench-datastore runs it")
 	}
-}
-
-// BenchmarkPuts is run with -benchtime 10000x, so that each row writes as much: creates and updates of 512 bytes, as the
-// API server makes them, through the etcd API, by so many clients. All engines sync before they answer, but interval.
-func BenchmarkPuts(b *testing.B) {
-	for _, engine := range []struct {
-		name string
-		open opener
-	}{{"local", ours(0)}, {"interval", ours(time.Second)}, {"kine", kinesql.Open}} {
-		for _, clients := range []int{1, 16, 64, 256} {
-			b.Run(fmt.Sprintf("%s/%d", engine.name, clients), func(b *testing.B) { puts(b, engine.open, clients) })
+	runs, err := strconv.Atoi(cmp.Or(os.Getenv("SKERRY_RUNS"), "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := engines(t, programs)
+	b := &bench{T: t, runs: max(runs, 1), speeds: map[string]speed{}, written: map[string]float64{}}
+	b.table("clients | engine | puts/s | p50 | p99 | written for each put")
+	for _, clients := range []int{1, 16, 64, 256} {
+		for _, e := range all {
+			if !e.floor || clients == 64 { // where p99 counts
+				b.puts(e, clients, 0)
+			}
 		}
 	}
+	b.table("sync takes | engine | puts/s, 64 clients | p50 | p99")
+	for _, delay := range []time.Duration{10 * time.Millisecond, 50 * time.Millisecond} {
+		for _, e := range all {
+			if !e.floor {
+				b.puts(e, 64, delay)
+			}
+		}
+	}
+	b.table(fmt.Sprintf("engine | list of %d | memory for them | %d watchers see %d changes | size after %d updates of 1000 keys", manyKeys, watchers, changes, manyUpdates))
+	for _, e := range all {
+		if e.weaker || !e.floor && !strings.HasPrefix(e.name, "kine") { // of kine's as it usually runs
+			b.rest(e)
+		}
+	}
+	b.targets()
 }
 
-func puts(b *testing.B, open opener, clients int) {
-	dir := b.TempDir()
-	ctx, stop := context.WithCancel(b.Context())
-	store, done, err := open(ctx, dir)
-	if err != nil {
-		b.Fatal(err)
-	}
-	socket, ready, ended := filepath.Join(dir, "s.sock"), make(chan struct{}), make(chan error, 1)
-	go func() { ended <- datastore.Serve(ctx, store, socket, func() { close(ready) }) }()
-	<-ready
-	defer func() {
-		stop()
-		<-ended
+// bench is what was measured.
+type bench struct {
+	*testing.T
+	runs    int
+	speeds  map[string]speed   // by engine, clients and delay
+	written map[string]float64 // the same, for each put, in bytes
+}
+
+func (b *bench) table(columns string) {
+	fmt.Printf("\n| %s |\n|%s\n", columns, strings.Repeat("---|", strings.Count(columns, "|")+1))
+}
+
+func row(e contestant, clients int, delay time.Duration) string {
+	return fmt.Sprint(e.name, clients, delay)
+}
+
+func (b *bench) puts(e contestant, clients int, delay time.Duration) {
+	var each, written []float64
+	var p50, p99 []time.Duration
+	for range b.runs {
+		dir, done := b.place()
+		r := e.start(b.T, dir, delay)
+		s := r.puts(clients, 1000, mostPuts, longestPuts)
+		written = append(written, r.stop()/float64(s.puts))
 		done()
-	}()
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + socket}, Logger: zap.NewNop()})
+		each, p50, p99 = append(each, s.each), append(p50, s.p50), append(p99, s.p99)
+	}
+	s := speed{each: middle(each), p50: middle(p50), p99: middle(p99)}
+	b.speeds[row(e, clients, delay)], b.written[row(e, clients, delay)] = s, middle(written)
+	if delay > 0 {
+		fmt.Printf("| %s | %s | %.0f | %s | %s |\n", delay, e.name, s.each, short(s.p50), short(s.p99))
+		return
+	}
+	fmt.Printf("| %d | %s | %.0f | %s | %s | %.1f kB |\n", clients, e.name, s.each, short(s.p50), short(s.p99), middle(written)/1000)
+}
+
+// rest is what is measured once for an engine.
+func (b *bench) rest(e contestant) {
+	place, done := b.place()
+	defer done()
+	r := e.start(b.T, filepath.Join(place, "keys"), 0)
+	r.puts(64, manyKeys, manyKeys, time.Minute)
+	r.stop()
+	r = e.start(b.T, filepath.Join(place, "empty"), 0)
+	nothing := r.memory()
+	r.stop()
+	r = e.start(b.T, filepath.Join(place, "keys"), 0)
+	full := r.memory()
+	listed := r.list(manyKeys)
+	seen := r.watched(watchers, changes)
+	r.stop()
+	r = e.start(b.T, filepath.Join(place, "updates"), 0)
+	updated := r.puts(50, 20, manyUpdates, longestUpdates)
+	r.stop()
+	size := fmt.Sprintf("%.0f MB", taken(b.T, filepath.Join(place, "updates")))
+	if updated.puts < manyUpdates {
+		size += fmt.Sprintf(" after %d, %s", updated.puts, longestUpdates)
+	}
+	fmt.Printf("| %s | %s | %.1f MB | %s | %s |\n", e.name, short(listed), max(full-nothing, 0), short(seen), size)
+}
+
+// place is a directory that does not stay until the end: kine's log alone may take gigabytes.
+func (b *bench) place() (dir string, done func()) {
+	dir, err := os.MkdirTemp(b.TempDir(), "")
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer client.Close()
-	took := make([]time.Duration, b.N)
-	var next atomic.Int64
-	var putting sync.WaitGroup
-	before := written(b)
-	b.ResetTimer()
-	for c := range clients {
-		putting.Go(func() { put(b, client, c, &next, took) })
-	}
-	putting.Wait()
-	b.StopTimer()
-	slices.Sort(took)
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
-	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
-	b.ReportMetric((written(b)-before)/float64(b.N), "written/put")
-	b.ReportMetric(0, "ns/op")
-}
-
-// put writes until b.N are done: a thousand keys in all, each created once and then updated.
-func put(b *testing.B, client *clientv3.Client, c int, next *atomic.Int64, took []time.Duration) {
-	value := strings.Repeat("x", 512)
-	revisions := map[string]int64{}
-	for i := next.Add(1) - 1; i < int64(len(took)); i = next.Add(1) - 1 {
-		key := fmt.Sprintf("/registry/configmaps/default/bench-%d-%d", c, i%1000)
-		began := time.Now()
-		answer, err := client.Txn(b.Context()).If(clientv3.Compare(clientv3.ModRevision(key), "=", revisions[key])).
-			Then(clientv3.OpPut(key, value)).Else(clientv3.OpGet(key)).Commit()
-		if err != nil || !answer.Succeeded {
-			b.Errorf("%s: %v, %v", key, answer, err)
-			return
+	return dir, func() {
+		if err := os.RemoveAll(dir); err != nil {
+			b.Error(err)
 		}
-		took[i], revisions[key] = time.Since(began), answer.Header.Revision
 	}
 }
 
-// written is what this process had the kernel write to disks, in bytes.
-func written(b *testing.B) (bytes float64) {
-	f, err := os.Open("/proc/self/io")
-	if err != nil {
-		b.Skip(err)
+func middle[T cmp.Ordered](all []T) T { return slices.Sorted(slices.Values(all))[len(all)/2] }
+
+func short(d time.Duration) time.Duration {
+	if d < 10*time.Millisecond {
+		return d.Round(10 * time.Microsecond)
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if _, err := fmt.Sscanf(lines.Text(), "write_bytes: %f", &bytes); err == nil {
-			return bytes
-		}
-	}
-	return 0
+	return d.Round(100 * time.Microsecond)
 }

@@ -8,11 +8,17 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
-// keys is kine's part of the API that reads and writes keys, but for two calls which the API server does not make, and
+// keys is kine's part of the API that reads and writes keys, but for what the API server does not ask, and
 // people with etcdctl do: kine answers a put of a key that exists and does not do it, and does not know how to delete.
 type keys struct {
 	*server.KVServerBridge
 	store Store
+}
+
+// Range reads keys. A client that does not mind old answers gets new ones: there are no others here.
+func (k keys) Range(ctx context.Context, r *etcdserverpb.RangeRequest) (*etcdserverpb.RangeResponse, error) {
+	r.Serializable = false
+	return k.KVServerBridge.Range(ctx, r)
 }
 
 // Put writes a key, whatever it was.

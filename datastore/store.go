@@ -19,3 +19,7 @@ type Store interface {
 // EtcdVersion is the etcd release whose API a served Store answers as. Kubernetes asks for it to decide which
 // features (consistent reads from the watch cache, for one) the store can carry.
 const EtcdVersion = "3.6.11"
+
+// ServersPrefix begins the keys that servers keep for themselves, beside what Kubernetes has. They belong to this datastore: they are not
+// taken along into another one, nor into a backup.
+const ServersPrefix = "/skerry/"

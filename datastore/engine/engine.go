@@ -61,8 +61,10 @@ type Engine struct {
 	stuck     error     // with an interval: why the last commit was not done
 	refusing  bool      // the last write was refused
 	deadlines deadlines
-	wrote     time.Time // when the disk was written last
-	changed   bool      // the disk has something to tidy
+	took      time.Duration // how long the last commit waited for the disk
+	crowd     int           // how many it answered, with those who waited by then
+	wrote     time.Time     // when the disk was written last
+	changed   bool          // the disk has something to tidy
 }
 
 func unavailable(format string, args ...any) error {

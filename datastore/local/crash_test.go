@@ -19,7 +19,7 @@ import (
 func crasher() storetest.Crasher {
 	return storetest.Crasher{
 		Child: "TestCrashChild",
-		Points: []string{"sqlite/claimed-beside", "sqlite/filled", "sqlite/committed", "engine/kept", "engine/published", "engine/compacted",
+		Points: []string{"sqlite/claimed-beside", "sqlite/filled", "sqlite/committed", "sqlite/flushing", "sqlite/flushed", "engine/kept", "engine/published", "engine/compacted",
 			"engine/before-checkpoint", "ramtier/filled", "ramtier/saved"},
 		Open: func(t testing.TB, dir string, at func(string)) (datastore.Store, func()) {
 			store, done, err := local.Open(t.Context(), local.Config{Dir: dir, Failpoint: at, Log: slog.New(slog.DiscardHandler)})

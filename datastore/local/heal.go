@@ -2,20 +2,18 @@ package local
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/skerry-io/skerry/datastore/durable"
 	"github.com/skerry-io/skerry/datastore/engine"
 	"github.com/skerry-io/skerry/datastore/snapshots"
 	"github.com/skerry-io/skerry/datastore/sqlite"
+	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
@@ -75,8 +73,9 @@ func (c Config) heal(ctx context.Context, why error) (*Loss, error) {
 	if err != nil {
 		claimed = snapshot.Revision + unknownGap
 	}
-	if loss.To = claimed; newestOf(ctx, path) > snapshot.Revision {
-		loss.To, loss.Exact = newestOf(ctx, path), true
+	loss.To = claimed
+	if newest, err := sqlite.Newest(ctx, path); err == nil && newest > snapshot.Revision {
+		loss.To, loss.Exact = newest, true
 	}
 	if err := removeAll(path + incoming); err != nil {
 		return nil, err
@@ -95,6 +94,16 @@ func (c Config) heal(ctx context.Context, why error) (*Loss, error) {
 	return loss, durable.Rename(path+incoming, path)
 }
 
+// behind says that the newest snapshot knows more than the database, whose logs are damaged before what the snapshot was made of.
+func (c Config) behind(ctx context.Context) bool {
+	snapshot, err := c.ring().Newest()
+	if err != nil || snapshot == nil {
+		return false
+	}
+	have, err := sqlite.Newest(ctx, c.path(databaseFile))
+	return err == nil && have < snapshot.Revision
+}
+
 // rebuild makes a database of a snapshot, whose revisions go on above last.
 func (c Config) rebuild(ctx context.Context, from, to string, last int64) (err error) {
 	db, err := sqlite.Open(ctx, to, sqlite.Options{})
@@ -107,7 +116,7 @@ func (c Config) rebuild(ctx context.Context, from, to string, last int64) (err e
 		if batch.Put = append(batch.Put, r); len(batch.Put) < atOnce {
 			return nil
 		}
-		err := db.Commit(ctx, batch)
+		err := addTo(ctx, db, batch)
 		batch.Put = batch.Put[:0]
 		return err
 	})
@@ -115,41 +124,30 @@ func (c Config) rebuild(ctx context.Context, from, to string, last int64) (err e
 		return err
 	}
 	batch.Compacted, batch.Limit = last, last
-	return db.Commit(ctx, batch)
+	return finish(ctx, db, batch)
 }
 
-// newestOf asks a damaged database for its last revision, 0 when it cannot tell.
-func newestOf(ctx context.Context, path string) (revision int64) {
-	if _, err := os.Stat(path); err != nil {
-		return 0
+// keepLogs puts copies aside of what is not in the database yet, before it is cut off where the damage is, and gives that of the damaged
+// file.
+func (c Config) keepLogs(damaged string) (kept string, err error) {
+	aside := ".damaged-" + time.Now().UTC().Format("20060102-150405")
+	for _, path := range []string{c.path(databaseFile) + "-wal", c.path(databaseFile) + "-latest"} {
+		from, err := os.Open(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		err = durable.Write(path+aside, func(w io.Writer) error {
+			_, err := io.Copy(w, from)
+			return err
+		})
+		if err = errors.Join(err, from.Close()); err != nil {
+			return "", err
+		}
 	}
-	db, err := sql.Open("sqlite", "file:"+strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(path)+"?mode=ro")
-	if err != nil {
-		return 0
-	}
-	defer db.Close()
-	if db.QueryRowContext(ctx, "SELECT max(revision) FROM log").Scan(&revision) != nil {
-		return 0
-	}
-	return revision
-}
-
-// keepLog puts a copy of a damaged write-ahead log aside, before SQLite cuts it off.
-func (c Config) keepLog(damage error) (kept string, err error) {
-	if damage == nil {
-		return "", nil
-	}
-	log := c.path(databaseFile) + "-wal"
-	kept = fmt.Sprintf("%s.damaged-%s", log, time.Now().UTC().Format("20060102-150405"))
-	from, err := os.Open(log)
-	if err != nil {
-		return "", err
-	}
-	defer from.Close()
-	return kept, durable.Write(kept, func(w io.Writer) error {
-		_, err := io.Copy(w, from)
-		return err
-	})
+	return damaged + aside, nil
 }
 
 // mournLog tells what a damaged log lost: all that was written after the damage.

@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,9 @@ import (
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
+// step is how much longer each value is than the one before it; all of a round is more than what is brought into the database at a time.
+const step = 30
+
 // damaged is a directory in which a database was used: first keys that are in a snapshot, then keys that are not. The
 // process was cut off, so there is a write-ahead log.
 func damaged(t *testing.T) (dir string, last int64) {
@@ -28,7 +32,7 @@ func damaged(t *testing.T) (dir string, last int64) {
 	defer done()
 	for round := range 2 {
 		for i := range 400 {
-			if last, err = store.Create(t.Context(), fmt.Sprintf("/registry/pods/%d-%03d", round, i), []byte(strings.Repeat("v", i*5)), 0); err != nil {
+			if last, err = store.Create(t.Context(), fmt.Sprintf("/registry/pods/%d-%03d", round, i), []byte(strings.Repeat("v", i*step)), 0); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -42,7 +46,7 @@ func damaged(t *testing.T) (dir string, last int64) {
 			}
 		}
 	}
-	for _, name := range []string{"skerry.db", "skerry.db-wal", "revisions"} {
+	for _, name := range []string{"skerry.db", "skerry.db-wal", "skerry.db-latest", "revisions"} {
 		text, err := os.ReadFile(filepath.Join(from, name))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
@@ -85,7 +89,7 @@ func missing(t *testing.T, store datastore.Store, round int) (count int) {
 			t.Fatalf("%s: %v", key, err)
 		case kv == nil:
 			count++
-		case string(kv.Value) != strings.Repeat("v", i*5):
+		case string(kv.Value) != strings.Repeat("v", i*step):
 			t.Fatalf("%s is not what was written", key)
 		}
 	}
@@ -96,14 +100,14 @@ func missing(t *testing.T, store datastore.Store, round int) (count int) {
 // wrong, what the snapshot has is there, and what is missing was told.
 func TestDamage(t *testing.T) {
 	base, last := damaged(t)
-	for i := range 60 {
-		name := []string{"skerry.db", "skerry.db-wal"}[i%2]
+	for i := range 90 {
+		name := []string{"skerry.db", "skerry.db-wal", "skerry.db-latest"}[i%3]
 		t.Run(fmt.Sprintf("%s %d", name, i), func(t *testing.T) {
 			dir := t.TempDir()
 			if err := os.CopyFS(dir, os.DirFS(base)); err != nil {
 				t.Fatal(err)
 			}
-			cut := i%10 == 1 && name == "skerry.db"
+			cut := i%10 == 0 && name == "skerry.db"
 			late := harm(t, filepath.Join(dir, name), cut)
 			store, lost, done := healed(t, dir)
 			defer done()
@@ -111,7 +115,7 @@ func TestDamage(t *testing.T) {
 			if first > 0 {
 				t.Errorf("%d keys that are in the snapshot are gone", first)
 			}
-			if late && name == "skerry.db-wal" && second <= 1 {
+			if late && name != "skerry.db" && second <= 1 {
 				return // damage of the last transaction looks like a write that the power cut off
 			}
 			if second > 0 && (len(lost) != 1 || lost[0].From > last || lost[0].To < last) {
@@ -132,12 +136,19 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// harm flips a bit anywhere in a file, or cuts it off. It says whether that is near its end.
+// harm flips a bit anywhere in a file, or cuts it off. It says whether that is near the end of what it holds.
 func harm(t *testing.T, path string, cut bool) (late bool) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
+	}
+	end := len(text)
+	switch {
+	case strings.HasSuffix(path, "-wal"):
+		end = endOfLog(text)
+	case strings.HasSuffix(path, "-latest"):
+		end = endOfLatest(text)
 	}
 	at := rand.IntN(len(text))
 	if cut {
@@ -145,11 +156,80 @@ func harm(t *testing.T, path string, cut bool) (late bool) {
 	} else {
 		text[at] ^= 1 << rand.IntN(8)
 	}
-	t.Logf("at %d of %d, cut %v", at, len(text), cut)
+	t.Logf("at %d of %d, end %d, cut %v", at, len(text), end, cut)
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return at > len(text)-5*4120
+	return at > end-5*frameSize
+}
+
+// frameSize is the length of a page in a write-ahead log with the header before it.
+const frameSize = 24 + 4096
+
+// endOfLog is where a write-ahead log ends: SQLite begins it anew at the front once all was brought home, with another salt,
+// and what is behind that is of the round before.
+func endOfLog(log []byte) int {
+	end := 32
+	for salt := string(log[16:24]); end+frameSize <= len(log) && string(log[end+8:end+16]) == salt; end += frameSize {
+	}
+	return end
+}
+
+// endOfLatest is where the latest changes end: what is behind has other numbers.
+func endOfLatest(text []byte) (end int) {
+	for last := uint64(0); end+32 <= len(text); {
+		number, size := binary.LittleEndian.Uint64(text[end+16:]), int(binary.LittleEndian.Uint32(text[end+28:]))
+		if last > 0 && number != last+1 {
+			break
+		}
+		last, end = number, end+size
+	}
+	return end
+}
+
+// TestALogDamagedBeforeTheSnapshot: what the latest changes have lost, the snapshot may have.
+func TestALogDamagedBeforeTheSnapshot(t *testing.T) {
+	const keys, sector = 50, 512
+	for _, damage := range []int{0, 5, 40} {
+		from, dir := t.TempDir(), t.TempDir()
+		store, done, err := local.Open(t.Context(), local.Config{Dir: from, SnapshotInterval: 30 * time.Millisecond, SnapshotCount: 3, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := int64(0)
+		for i := range keys {
+			if last, err = store.Create(t.Context(), fmt.Sprintf("/registry/pods/0-%03d", i), []byte(strings.Repeat("v", i*5)), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		waitFor(t, "a snapshot of all that is there", func() bool {
+			found, _ := filepath.Glob(filepath.Join(from, "snapshots", fmt.Sprintf("%d-*.zst", last)))
+			return len(found) > 0
+		})
+		if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+		done()
+		log := filepath.Join(dir, "skerry.db-latest")
+		text, err := os.ReadFile(log)
+		if err != nil || endOfLatest(text) < (keys-2)*sector {
+			t.Fatal(len(text), err)
+		}
+		text[damage*sector+40] ^= 1
+		if err := os.WriteFile(log, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		store, lost, done := healed(t, dir)
+		for i := range keys {
+			if _, kv, err := store.Get(t.Context(), fmt.Sprintf("/registry/pods/0-%03d", i), 0, false); err != nil || kv == nil {
+				t.Errorf("damage in entry %d: key %d is gone, which is in the snapshot (%v)", damage, i, err)
+			}
+		}
+		if len(lost) != 1 || lost[0].Used == "" {
+			t.Errorf("damage in entry %d: it says %v", damage, lost)
+		}
+		done()
+	}
 }
 
 func TestADatabaseThatIsGone(t *testing.T) {

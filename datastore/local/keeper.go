@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/skerry-io/skerry/datastore/engine"
@@ -9,7 +10,10 @@ import (
 )
 
 const (
-	// settled is how long a start is left alone before the first snapshot.
+	// soon is when the first snapshot of all is made: until then damage has nothing to fall back to.
+	soon = time.Minute
+	// settled is how long a start is left alone before another one, and how long after the first of all the second is made: a
+	// new cluster changes much.
 	settled = 10 * time.Minute
 	// retry is when a snapshot that could not be made is tried again.
 	retry = 10 * time.Minute
@@ -22,6 +26,7 @@ type keeper struct {
 	ring   snapshots.Ring
 	stop   context.CancelFunc
 	ended  chan struct{}
+	making sync.Mutex // held while a snapshot is made or removed
 }
 
 // keep begins to make snapshots; nothing with an interval of 0.
@@ -43,7 +48,8 @@ func (k *keeper) end() {
 }
 
 func (k *keeper) run(ctx context.Context) {
-	timer := time.NewTimer(k.first())
+	wait, young := k.first()
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		select {
@@ -52,6 +58,9 @@ func (k *keeper) run(ctx context.Context) {
 			return
 		}
 		next := k.config.SnapshotInterval
+		if young {
+			next, young = min(next, settled), false
+		}
 		if err := k.snapshot(ctx); err != nil && ctx.Err() == nil {
 			k.config.Log.Error("a snapshot of the datastore could not be made; it is tried again", "err", err)
 			next = min(next, retry)
@@ -60,18 +69,34 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-// first is when the first snapshot is due, counted from the last of the run before.
-func (k *keeper) first() time.Duration {
-	wait := min(settled, k.config.SnapshotInterval)
-	if all, err := k.ring.List(); err == nil && len(all) > 0 {
-		due := k.config.SnapshotInterval - time.Since(all[0].Time)
-		wait = max(wait, min(due, k.config.SnapshotInterval)) // a clock that was set back must not put it off for ever
+// first is when the first snapshot of this run is due, counted from the last of the run before; young says that there was none.
+func (k *keeper) first() (wait time.Duration, young bool) {
+	all, err := k.ring.List()
+	if err != nil || len(all) == 0 {
+		return min(soon, k.config.SnapshotInterval), true
 	}
-	return wait
+	due := k.config.SnapshotInterval - time.Since(all[0].Time)
+	return max(min(settled, k.config.SnapshotInterval), min(due, k.config.SnapshotInterval)), false // a clock that was set back must not put it off for ever
+}
+
+// renew leaves one snapshot, of now.
+func (k *keeper) renew(ctx context.Context) error {
+	all, err := k.ring.List()
+	if err != nil || len(all) == 0 && k.config.SnapshotInterval == 0 {
+		return err
+	}
+	if err := k.snapshot(ctx); err != nil {
+		return err
+	}
+	k.making.Lock()
+	defer k.making.Unlock()
+	return k.ring.Keep(1)
 }
 
 // snapshot makes one, unless the newest has everything.
 func (k *keeper) snapshot(ctx context.Context) error {
+	k.making.Lock()
+	defer k.making.Unlock()
 	all, err := k.ring.List()
 	if err != nil {
 		return err
@@ -84,6 +109,9 @@ func (k *keeper) snapshot(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	if k.config.wrote != nil {
+		k.config.wrote(made.Size)
 	}
 	k.config.Log.Info("a snapshot of the datastore was made", "file", made.Path, "revision", made.Revision, "bytes", made.Size)
 	return nil

@@ -13,6 +13,9 @@ import (
 	"github.com/skerry-io/skerry/datastore/engine"
 	"github.com/skerry-io/skerry/datastore/ramtier"
 	"github.com/skerry-io/skerry/datastore/sqlite"
+	"github.com/skerry-io/skerry/datastore/sqlitefile"
+	"github.com/skerry-io/skerry/datastore/wear"
+	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
@@ -43,6 +46,8 @@ type Config struct {
 	// Failpoint, if set, is told the names of places where a test can end the process.
 	Failpoint func(name string)
 	Log       *slog.Logger
+
+	wrote func(bytes int64) // is told what goes to the disk
 }
 
 // Open opens or creates the datastore in a directory. The returned function closes it when the requests that are under
@@ -55,7 +60,12 @@ func Open(ctx context.Context, c Config) (datastore.Store, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	opened, err := openOrHeal(ctx, c)
+	meter := c.counted()
+	c.wrote = meter.Add
+	var opened *engine.Engine
+	if err = durable.Sweep(c.Dir); err == nil {
+		opened, err = openOrHeal(ctx, c)
+	}
 	if err != nil {
 		unlock()
 		return nil, nil, err
@@ -66,12 +76,26 @@ func Open(ctx context.Context, c Config) (datastore.Store, func(), error) {
 		}
 	}
 	keeper := keep(ctx, c, opened)
-	return opened, func() {
+	return &store{opened, keeper, meter}, func() {
 		keeper.end()
 		opened.Close()
+		if err := c.remember(meter); err != nil {
+			c.Log.Warn("what was written today is not remembered", "err", err)
+		}
 		unlock()
 	}, nil
 }
+
+// store is an engine with what makes its snapshots.
+type store struct {
+	*engine.Engine
+	keeper *keeper
+	meter  *wear.Meter
+}
+
+// Renew makes a snapshot of now and removes all others: what they hold shall not come back. Where there are none, and none are
+// to be made, it does nothing.
+func (s *store) Renew(ctx context.Context) error { return s.keeper.renew(ctx) }
 
 // openOrHeal opens the database. One that is damaged is replaced by its newest snapshot; a log that is damaged is used as
 // far as it is whole.
@@ -82,13 +106,19 @@ func openOrHeal(ctx context.Context, c Config) (*engine.Engine, error) {
 	if err := takeOver(ctx, c); err != nil {
 		return nil, err
 	}
-	log := sqlite.CheckLog(c.path(databaseFile))
+	file, log := sqlite.CheckLog(ctx, c.path(databaseFile))
 	if log != nil && !sqlite.Damaged(log) {
-		return nil, unusable(c.path(databaseFile), log)
+		return nil, sqlitefile.Unusable(c.path(databaseFile), log)
 	}
-	kept, err := c.keepLog(log)
-	if err != nil {
-		return nil, err
+	var kept string
+	if log != nil {
+		var err error
+		if kept, err = c.keepLogs(file); err != nil {
+			return nil, err
+		}
+		if c.behind(ctx) {
+			return c.healed(ctx, log)
+		}
 	}
 	opened, err := open(ctx, c)
 	if err == nil && log != nil {
@@ -97,7 +127,12 @@ func openOrHeal(ctx context.Context, c Config) (*engine.Engine, error) {
 	if err == nil || !sqlite.Damaged(err) && !errors.Is(err, errGone) {
 		return opened, err
 	}
-	loss, err := c.heal(ctx, err)
+	return c.healed(ctx, err)
+}
+
+// healed opens what heal has made.
+func (c Config) healed(ctx context.Context, why error) (*engine.Engine, error) {
+	loss, err := c.heal(ctx, why)
 	if err != nil {
 		return nil, err
 	}
@@ -113,11 +148,11 @@ var errGone = errors.New("it is gone")
 func open(ctx context.Context, c Config) (*engine.Engine, error) {
 	path := c.path(databaseFile)
 	if c.lost() {
-		return nil, unusable(path, errGone)
+		return nil, sqlitefile.Unusable(path, errGone)
 	}
-	disk, err := sqlite.Open(ctx, path, sqlite.Options{Beside: c.path(claimFile), Failpoint: c.Failpoint})
+	disk, err := sqlite.Open(ctx, path, sqlite.Options{Beside: c.path(claimFile), Failpoint: c.Failpoint, Wrote: c.wrote})
 	if err != nil {
-		return nil, unusable(path, err)
+		return nil, sqlitefile.Unusable(path, err)
 	}
 	var memory engine.Memory // stays nil, which no *ramtier.Tier is
 	if !c.DiskOnly {
@@ -125,7 +160,7 @@ func open(ctx context.Context, c Config) (*engine.Engine, error) {
 	}
 	opened, err := engine.Open(ctx, disk, memory, engine.Options{Interval: c.CommitInterval, Failpoint: c.Failpoint, Log: c.Log})
 	if err != nil {
-		return nil, errors.Join(unusable(path, err), disk.Close())
+		return nil, errors.Join(sqlitefile.Unusable(path, err), disk.Close())
 	}
 	return opened, nil
 }
@@ -141,9 +176,4 @@ func lock(path string) (unlock func(), err error) {
 			Fix("stop the other server, or give this one a data-dir of its own"), f.Close())
 	}
 	return func() { _ = f.Close() }, nil
-}
-
-func unusable(path string, err error) error {
-	return fault.New("open the database %s", path).Because(err).
-		Fix("check that the disk is not full or read-only; a damaged file can be moved aside, which starts an empty cluster")
 }

@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/skerry-io/skerry/datastore/durable"
+	"github.com/skerry-io/skerry/internal/durable"
 )
 
 // remembered is how long it is told that something was lost.

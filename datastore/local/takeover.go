@@ -1,20 +1,18 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/skerry-io/skerry/datastore/durable"
 	"github.com/skerry-io/skerry/datastore/engine"
 	"github.com/skerry-io/skerry/datastore/sqlite"
+	"github.com/skerry-io/skerry/datastore/sqlitefile"
+	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
@@ -28,8 +26,8 @@ const (
 	atOnce = 1000
 )
 
-// besides are the files that SQLite keeps beside a database.
-func besides() []string { return []string{"", "-wal", "-shm"} }
+// besides are the files that lie beside a database.
+func besides() []string { return []string{"", "-wal", "-shm", "-latest"} }
 
 // takeOver brings the database of an earlier release into the form of this one. The old file stays, under another name.
 func takeOver(ctx context.Context, c Config) error {
@@ -42,7 +40,7 @@ func takeOver(ctx context.Context, c Config) error {
 	}
 	switch _, err := os.Stat(path); {
 	case errors.Is(err, os.ErrNotExist):
-		if err := check(former); err != nil {
+		if err := sqlitefile.Check(former); err != nil {
 			return err
 		}
 		count, err := c.copyFormer(ctx, former, path+incoming)
@@ -105,7 +103,7 @@ func (c Config) copyFormer(ctx context.Context, from, to string) (count int, err
 	defer func() { err = errors.Join(err, copied.Close()) }()
 	count, err = c.copyRecords(ctx, rows, copied)
 	if err == nil {
-		err = copied.Commit(ctx, engine.Batch{Compacted: last})
+		err = finish(ctx, copied, engine.Batch{Compacted: last})
 	}
 	if err != nil {
 		return 0, err
@@ -137,7 +135,7 @@ func (c Config) copyRecords(ctx context.Context, rows *sql.Rows, to *sqlite.DB) 
 		}
 		count++
 		if batch.Put = append(batch.Put, r); len(batch.Put) == atOnce {
-			if err := to.Commit(ctx, batch); err != nil {
+			if err := addTo(ctx, to, batch); err != nil {
 				return 0, err
 			}
 			batch.Put = batch.Put[:0]
@@ -149,9 +147,25 @@ func (c Config) copyRecords(ctx context.Context, rows *sql.Rows, to *sqlite.DB) 
 	return count, to.Commit(ctx, batch)
 }
 
+// addTo commits a batch to a database that is made, and keeps its log short.
+func addTo(ctx context.Context, db *sqlite.DB, batch engine.Batch) error {
+	if err := db.Commit(ctx, batch); err != nil {
+		return err
+	}
+	return db.Settle(ctx)
+}
+
+// finish commits the last batch, and leaves all in the one file.
+func finish(ctx context.Context, db *sqlite.DB, batch engine.Batch) error {
+	if err := db.Commit(ctx, batch); err != nil {
+		return err
+	}
+	return db.Whole(ctx)
+}
+
 // readFormer asks a database of kine's for the keys that exist, in the order of revisions, and for the last revision.
 func readFormer(ctx context.Context, path string) (rows *sql.Rows, last int64, done func() error, err error) {
-	db, err := sql.Open("sqlite", "file:"+strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(path)+"?_pragma=busy_timeout(5000)")
+	db, err := sql.Open("sqlite", sqlitefile.URI(path, "_pragma=busy_timeout(5000)"))
 	if err != nil {
 		return nil, 0, nil, err
 	}
@@ -189,28 +203,4 @@ func isFormer(ctx context.Context, db *sql.DB) error {
 	_, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS kine (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, created INTEGER,
 		deleted INTEGER, create_revision INTEGER, prev_revision INTEGER, lease INTEGER, value BLOB, old_value BLOB)`)
 	return err
-}
-
-// check refuses a file that is not a database, before SQLite would write beside it.
-func check(path string) error {
-	magic := []byte("SQLite format 3\x00")
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return unusable(path, err)
-	}
-	defer f.Close()
-	head := make([]byte, len(magic))
-	switch n, err := io.ReadFull(f, head); {
-	case n == 0 && errors.Is(err, io.EOF):
-		return nil // created, but the power went before the first page was written
-	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
-		return unusable(path, err)
-	case !bytes.Equal(head, magic):
-		return fault.New("%s is not a SQLite database", path).
-			Fix("move it aside to start an empty cluster, or put the right file back")
-	}
-	return nil
 }

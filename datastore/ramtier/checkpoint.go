@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/skerry-io/skerry/datastore/dump"
-	"github.com/skerry-io/skerry/datastore/durable"
 	"github.com/skerry-io/skerry/datastore/engine"
+	"github.com/skerry-io/skerry/internal/durable"
 )
 
 // kind opens a checkpoint, and says how it is laid out.

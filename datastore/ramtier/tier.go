@@ -15,8 +15,8 @@ const (
 	reserve = 4 << 20
 )
 
-// prefixes are the keys that live here. What may be dropped when there is no room is told by droppable.
-func prefixes() []string {
+// Prefixes are the keys that live here. What may be dropped when there is no room is told by droppable.
+func Prefixes() []string {
 	return []string{"/registry/leases/", "/registry/events/",
 		"/registry/masterleases/", "/registry/peerserverleases/", // API servers tell each other that they are there
 		"compact_rev_key_apiserver", // what they last compacted
@@ -77,7 +77,7 @@ func New(o Options) *Tier {
 
 // Keeps says that a key is short-lived.
 func (t *Tier) Keeps(key string) bool {
-	for _, prefix := range prefixes() {
+	for _, prefix := range Prefixes() {
 		if strings.HasPrefix(key, prefix) {
 			return true
 		}

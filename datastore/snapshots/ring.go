@@ -15,8 +15,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/skerry-io/skerry/datastore/dump"
-	"github.com/skerry-io/skerry/datastore/durable"
 	"github.com/skerry-io/skerry/datastore/engine"
+	"github.com/skerry-io/skerry/internal/durable"
 )
 
 const (
@@ -100,24 +100,20 @@ func (r Ring) Write(now time.Time, state engine.State, all func(each func(engine
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return Snapshot{Path: path, Revision: state.Revision, Time: now.UTC(), Size: info.Size()}, r.prune()
+	return Snapshot{Path: path, Revision: state.Revision, Time: now.UTC(), Size: info.Size()}, r.Keep(r.Count)
 }
 
-// prune removes the oldest copies, and what a power cut left of one.
-func (r Ring) prune() error {
+// Keep removes the oldest copies but for the newest count, at least one, and what a power cut left of one.
+func (r Ring) Keep(count int) error {
 	all, err := r.List()
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, old := range all[min(len(all), max(r.Count, 1)):] {
+	for _, old := range all[min(len(all), max(count, 1)):] {
 		errs = append(errs, durable.Remove(old.Path))
 	}
-	left, err := filepath.Glob(filepath.Join(r.Dir, "*"+suffix+".new"))
-	for _, path := range left {
-		errs = append(errs, durable.Remove(path))
-	}
-	return errors.Join(append(errs, err)...)
+	return errors.Join(append(errs, durable.Sweep(r.Dir))...)
 }
 
 // Read reads a copy. Nothing that each was given counts before Read has returned without an error.

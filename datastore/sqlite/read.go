@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/skerry-io/skerry/datastore/engine"
+	"github.com/skerry-io/skerry/datastore/sqlitefile"
 )
 
 func dirOf(path string) string { return filepath.Dir(path) }
@@ -23,18 +24,25 @@ func (db *DB) Load(ctx context.Context, each func(engine.Record) error) (engine.
 	if err != nil {
 		return state, err
 	}
-	rows, err := db.reading.QueryContext(ctx, "SELECT revision, record FROM log ORDER BY revision")
-	if err != nil {
+	gone := map[int64]bool{}
+	for _, c := range db.pending {
+		switch c.kind {
+		case isDrop:
+			gone[c.number] = true
+		case isCompacted:
+			state.Compacted = max(state.Compacted, c.number)
+		case isLimit:
+			state.Limit = max(state.Limit, c.number)
+		}
+	}
+	if err := db.loadStored(ctx, gone, each); err != nil {
 		return state, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var revision int64
-		var data sql.RawBytes
-		if err := rows.Scan(&revision, &data); err != nil {
-			return state, err
+	for _, c := range db.pending {
+		if c.kind != isPut || gone[c.number] {
+			continue
 		}
-		r, err := decode(revision, data)
+		r, err := decode(c.number, c.record)
 		if err == nil {
 			err = each(r)
 		}
@@ -42,7 +50,32 @@ func (db *DB) Load(ctx context.Context, each func(engine.Record) error) (engine.
 			return state, err
 		}
 	}
-	return state, rows.Err()
+	db.unread = false
+	return state, nil
+}
+
+// loadStored gives the records that are in the database, but for some.
+func (db *DB) loadStored(ctx context.Context, but map[int64]bool, each func(engine.Record) error) error {
+	rows, err := db.reading.QueryContext(ctx, "SELECT revision, record FROM log ORDER BY revision")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var revision int64
+		var data sql.RawBytes
+		if err := rows.Scan(&revision, &data); err != nil {
+			return err
+		}
+		r, err := decode(revision, data)
+		if err == nil && !but[revision] {
+			err = each(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 func (db *DB) loadState(ctx context.Context) (state engine.State, err error) {
@@ -58,11 +91,11 @@ func (db *DB) loadState(ctx context.Context) (state engine.State, err error) {
 			return state, err
 		}
 		switch name {
-		case "revision":
+		case stateRevision:
 			state.Revision = value
-		case "compacted":
+		case stateCompacted:
 			state.Compacted = value
-		case "limit":
+		case stateLimit:
 			state.Limit = value
 		}
 	}
@@ -85,23 +118,13 @@ func Claimed(path string) (int64, error) {
 func (db *DB) Values(ctx context.Context, revisions []int64) ([][]byte, error) {
 	ctx = context.WithoutCancel(ctx) // a query that can be cancelled costs a goroutine, and this is short
 	values := make([][]byte, len(revisions))
-	if len(revisions) == 1 {
-		var revision int64
-		var data []byte
-		err := db.one.QueryRowContext(ctx, revisions[0]).Scan(&revision, &data)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil, missing(revisions[0])
-		}
-		if err != nil {
-			return nil, err
-		}
-		r, err := decode(revision, data)
-		values[0] = r.Value
-		return values, err
+	order, err := db.fresh.values(revisions, values)
+	if err != nil {
+		return nil, err
 	}
-	order := make([]int, len(revisions))
-	for i := range order {
-		order[i] = i
+	if len(order) == 1 {
+		values[order[0]], err = db.value(ctx, revisions[order[0]])
+		return values, err
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(revisions[a], revisions[b]) })
 	for len(order) > 0 {
@@ -112,6 +135,19 @@ func (db *DB) Values(ctx context.Context, revisions []int64) ([][]byte, error) {
 		order = order[n:]
 	}
 	return values, nil
+}
+
+func (db *DB) value(ctx context.Context, revision int64) ([]byte, error) {
+	var data []byte
+	err := db.one.QueryRowContext(ctx, revision).Scan(&revision, &data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, missing(revision)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := decode(revision, data)
+	return r.Value, err
 }
 
 // some reads what one statement can; order has the places of the revisions, the lowest first.
@@ -153,6 +189,48 @@ func (db *DB) some(ctx context.Context, revisions []int64, order []int, values [
 
 func missing(revision int64) error {
 	return fmt.Errorf("%w: the record of revision %d is missing", ErrDamaged, revision)
+}
+
+// Newest asks a database that nobody uses, and that may be damaged, for its last revision, with what of the latest changes is whole. It is
+// 0 as long as there is no table.
+func Newest(ctx context.Context, path string) (revision int64, err error) {
+	err = look(ctx, path, func(db *sql.DB, stored stamp) error {
+		changes, _, err := latest(path, stored)
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			return err
+		}
+		if err := db.QueryRowContext(ctx, "SELECT coalesce(max(revision), 0) FROM log").Scan(&revision); err != nil {
+			return err
+		}
+		for _, c := range changes {
+			if c.kind == isPut {
+				revision = max(revision, c.number)
+			}
+		}
+		return nil
+	})
+	return revision, err
+}
+
+// look opens a database to read it only, if it has its tables.
+func look(ctx context.Context, path string, see func(db *sql.DB, stored stamp) error) (err error) {
+	if _, err := os.Stat(path); err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite", sqlitefile.URI(path, "mode=ro"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var tables int
+	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name IN ('log', 'state')").Scan(&tables); err != nil || tables < 2 {
+		return err
+	}
+	stored, err := stampIn(ctx, db)
+	if err != nil {
+		return err
+	}
+	return see(db, stored)
 }
 
 // Size is what the records take in the file, in bytes.

@@ -72,8 +72,8 @@ func decode(revision int64, data []byte) (engine.Record, error) {
 func Damaged(err error) bool {
 	var told *driver.Error
 	if errors.As(err, &told) {
-		code := told.Code() & 0xff // the rest says more about where
-		return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
+		code := told.Code() & 0xff                                                                                               // the rest says more about where
+		return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB || told.Code() == sqlite3.SQLITE_IOERR_SHORT_READ // it was cut off
 	}
 	return errors.Is(err, ErrDamaged)
 }

@@ -189,9 +189,10 @@ func TestCheckLog(t *testing.T) {
 		if err := os.WriteFile(path+"-wal", text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return CheckLog(path)
+		_, err := CheckLog(t.Context(), path)
+		return err
 	}
-	if err := errors.Join(CheckLog(filepath.Join(dir, "none")), check(nil), check(log)); err != nil {
+	if err := errors.Join(checkWAL(filepath.Join(dir, "none")), check(nil), check(log)); err != nil {
 		t.Errorf("logs that are fine: %v", err)
 	}
 	const frame = frameHeader + pageSize
@@ -213,6 +214,33 @@ func TestCheckLog(t *testing.T) {
 		harmed[at] ^= 1 << (at % 8)
 		if err := check(harmed); !Damaged(err) {
 			t.Errorf("damage at %d, in a frame at %d: %v", at, (at-walHeaderSize)%frame, err)
+		}
+	}
+}
+
+// A block that the disk lost, with all that it says of itself, is told as a bit is.
+func TestALostBlockOfTheLog(t *testing.T) {
+	db := opened(t, filepath.Join(t.TempDir(), "from.db"))
+	put(t, db, 1, 3)
+	var ends []int64
+	for i := range int64(6) {
+		commit(t, db, large(4+20*i))
+		ends = append(ends, size(t, db.path+"-wal"))
+	}
+	log, err := os.ReadFile(db.path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "x.db")
+	const block = 4096
+	for at := (ends[0] + block - 1) / block * block; at+block <= ends[2]; at += block {
+		harmed := bytes.Clone(log)
+		clear(harmed[at : at+block])
+		if err := os.WriteFile(path+"-wal", harmed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := CheckLog(t.Context(), path); !Damaged(err) {
+			t.Errorf("the block at %d is lost: %v", at, err)
 		}
 	}
 }

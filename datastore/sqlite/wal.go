@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"bufio"
+	"context"
+	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,10 +18,29 @@ const (
 	frameHeader   = 24
 )
 
-// CheckLog says whether a write-ahead log is damaged in its middle: then SQLite would silently take only what is before
-// the damage. What a power cut leaves is fine: the last transaction may be cut off, because it was not answered. A log
-// that is not there is fine.
-func CheckLog(database string) error {
+// CheckLog says whether what is not in a database yet is damaged in its middle, and which file it is: SQLite would silently take only
+// what is before the damage of a write-ahead log, and Open what is before that of the latest changes. What a power cut leaves is fine: the
+// last transaction may be cut off, because it was not answered. A file that is not there is fine.
+func CheckLog(ctx context.Context, database string) (file string, err error) {
+	if err := checkWAL(database); err != nil {
+		return database + "-wal", err
+	}
+	if _, err := os.Stat(database + latestFile); err != nil {
+		return "", nil
+	}
+	var stored stamp
+	see := func(_ *sql.DB, is stamp) error {
+		stored = is
+		return nil
+	}
+	if look(ctx, database, see) != nil {
+		return "", nil // a database that cannot be read is for Open to tell
+	}
+	_, _, err = latest(database, stored)
+	return database + latestFile, err
+}
+
+func checkWAL(database string) error {
 	f, err := os.Open(database + "-wal")
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -61,6 +82,8 @@ func (t *tail) add(i int, f frame) {
 	switch {
 	case t.broken == 0:
 		t.broken, t.before = i, f
+	case !f.follows: // it may be of a commit that was refused, and another one begun in its place: that leaves one end behind each such break
+		t.ends = 0
 	case f.ours && i == t.broken+1 && !t.before.ends() && f.page <= t.before.page:
 		t.ends++ // a transaction writes its pages in order: one ended here, and its last frame does not say so any more
 	}
@@ -71,10 +94,11 @@ func (t *tail) add(i int, f frame) {
 
 // frame is what a frame of a log says of itself.
 type frame struct {
-	page   uint32
-	ours   bool // it was written since the log was begun anew
-	commit bool // it is the last of a transaction
-	good   bool // it is whole, and so is all before it
+	page    uint32
+	ours    bool // it was written since the log was begun anew
+	commit  bool // it is the last of a transaction
+	follows bool // it was written behind the one before it, if that or its checksum is what was written
+	good    bool // it is whole, and so is all before it
 }
 
 func (f frame) ends() bool { return f.ours && f.commit }
@@ -84,7 +108,8 @@ type walReader struct {
 	from  *bufio.Reader
 	order binary.ByteOrder
 	salt  [8]byte
-	sum   [2]uint32
+	sum   sum // of what was read
+	said  sum // what the last frame says that it is
 	page  []byte
 }
 
@@ -105,8 +130,8 @@ func (w *walReader) begin() (bool, error) {
 	if magic&1 != 0 {
 		w.order = binary.BigEndian
 	}
-	w.add(head[:24])
-	if w.sum[0] != binary.BigEndian.Uint32(head[24:]) || w.sum[1] != binary.BigEndian.Uint32(head[28:]) {
+	w.sum, w.said = w.sum.add(w.order, head[:24]), sumIn(head[24:])
+	if w.sum != w.said {
 		return false, fmt.Errorf("%w: the head of the write-ahead log has a wrong checksum", ErrDamaged)
 	}
 	copy(w.salt[:], head[16:24])
@@ -126,18 +151,27 @@ func (w *walReader) frame() (f frame, err error) {
 	f.page = binary.BigEndian.Uint32(head)
 	f.ours = string(head[8:16]) == string(w.salt[:])
 	f.commit = binary.BigEndian.Uint32(head[4:]) != 0
-	w.add(head[:8])
-	w.add(w.page)
-	f.good = f.ours && w.sum[0] == binary.BigEndian.Uint32(head[16:]) && w.sum[1] == binary.BigEndian.Uint32(head[20:])
+	said, former := sumIn(head[16:]), w.said
+	w.sum, w.said = w.sum.add(w.order, head[:8]).add(w.order, w.page), said
+	f.good = f.ours && w.sum == said
+	if f.follows = w.sum == said || former.add(w.order, head[:8]).add(w.order, w.page) == said; f.follows {
+		w.sum = said
+	}
 	return f, nil
 }
 
-// add is SQLite's checksum, over pairs of words.
-func (w *walReader) add(data []byte) {
-	a, b := w.sum[0], w.sum[1]
+// sum is SQLite's checksum, over pairs of words and all that was before them.
+type sum [2]uint32
+
+func sumIn(text []byte) sum {
+	return sum{binary.BigEndian.Uint32(text), binary.BigEndian.Uint32(text[4:])}
+}
+
+func (s sum) add(order binary.ByteOrder, data []byte) sum {
+	a, b := s[0], s[1]
 	for i := 0; i+8 <= len(data); i += 8 {
-		a += w.order.Uint32(data[i:]) + b
-		b += w.order.Uint32(data[i+4:]) + a
+		a += order.Uint32(data[i:]) + b
+		b += order.Uint32(data[i+4:]) + a
 	}
-	w.sum = [2]uint32{a, b}
+	return sum{a, b}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -152,5 +153,24 @@ func paging(t *testing.T, e Engine) {
 	}
 	if _, kvs, err := store.List(t.Context(), "/registry/x", "/registry/a", 0, 0, false); err != nil || len(kvs) != 0 {
 		t.Errorf("a range that ends before it begins has %d keys: %v", len(kvs), err)
+	}
+	openEnds(t, store)
+}
+
+// openEnds: the byte 0 stands for the first key as the beginning of a range, and for no end as its end.
+func openEnds(t *testing.T, store datastore.Store) {
+	t.Helper()
+	_, all, err := store.List(t.Context(), "\x00", "\x00", 0, 0, true)
+	if err != nil || len(all) == 0 || !slices.ContainsFunc(all, func(kv *server.KeyValue) bool { return kv.Key == "/registry/pods/00" }) {
+		t.Fatalf("all keys are %d: %v", len(all), err)
+	}
+	for from, want := range map[string]int{"\x00": len(all), all[len(all)-1].Key: 1, all[0].Key: len(all)} {
+		_, kvs, err := store.List(t.Context(), from, "\x00", 0, 0, false)
+		if err != nil || len(kvs) != want {
+			t.Errorf("%d keys from %q on, want %d: %v", len(kvs), from, want, err)
+		}
+		if _, count, err := store.Count(t.Context(), from, "\x00", 0); err != nil || count != int64(want) {
+			t.Errorf("counted %d from %q on, want %d: %v", count, from, want, err)
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/skerry-io/skerry/datastore"
+	"github.com/skerry-io/skerry/datastore/powercut"
 )
 
 // Crasher is what is put through the crash test.
@@ -38,9 +39,10 @@ type Crasher struct {
 type order struct {
 	Dir   string
 	Point string
-	Count int // at which visit of the point it ends
-	Run   int // makes values of this run differ from others
-	Each  int // how much each of its writers writes
+	Count int  // at which visit of the point it ends
+	Run   int  // makes values of this run differ from others
+	Each  int  // how much each of its writers writes
+	Watch bool // it is followed
 }
 
 // atRandom in the place of a failpoint means that the child is killed whenever it is.
@@ -199,6 +201,11 @@ func Child(t *testing.T, c Crasher) {
 	var o order
 	if json.NewDecoder(os.Stdin).Decode(&o) != nil {
 		t.Skip("it is a part of the crash test")
+	}
+	if o.Watch {
+		if err := powercut.Watch(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var mu sync.Mutex
 	visits := 0

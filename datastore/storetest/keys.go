@@ -60,6 +60,27 @@ func keys(t *testing.T, e Engine) {
 	}
 }
 
+// absent: a key that is not there is told with a revision at which it was not, and that is no older than what was answered before. The API
+// server asks this to know how far its cache has to be.
+func absent(t *testing.T, e Engine) {
+	store := opened(t, e)
+	var asking sync.WaitGroup
+	for i := range 8 {
+		asking.Go(func() {
+			key := fmt.Sprintf("/registry/pods/%d", i)
+			revision := put(t, store, key, "0")
+			for range 60 {
+				revision = change(t, store, key, "1", revision)
+				at, kv, err := store.Get(t.Context(), "/registry/pods/", 0, false)
+				if err != nil || kv != nil || at < revision {
+					t.Errorf("after revision %d a key that is not there: %d, %+v, %v", revision, at, kv, err)
+				}
+			}
+		})
+	}
+	asking.Wait()
+}
+
 // races: many change one key, each time one of them wins.
 func races(t *testing.T, e Engine) {
 	store, key := opened(t, e), "/registry/race"

@@ -255,7 +255,7 @@ func (p *player) someRange() (from, to string) {
 		return "/registry/pods/", "/registry/pods0"
 	}
 	from, to = p.key(), p.key()
-	return min(from, to), max(from, to) + "\xff"
+	return min(from, to), max(from, to) + "~"
 }
 
 func (p *player) list() {

@@ -25,6 +25,7 @@ type Engine struct {
 func Run(t *testing.T, e Engine) {
 	for name, test := range map[string]func(*testing.T, Engine){
 		"keys":       keys,
+		"absent":     absent,
 		"model":      model,
 		"races":      races,
 		"watches":    watches,

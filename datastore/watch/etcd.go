@@ -18,14 +18,15 @@ func storedKey(key []byte) string {
 	return string(key)
 }
 
-func toEvents(events []*server.Event) []*mvccpb.Event {
+// toEvents gives changes as etcd does, with what was before them where that is wanted.
+func toEvents(events []*server.Event, former bool) []*mvccpb.Event {
 	out := make([]*mvccpb.Event, 0, len(events))
 	for _, e := range events {
 		event := &mvccpb.Event{Type: mvccpb.PUT, Kv: toKV(e.KV)}
 		if e.Delete {
 			event.Type = mvccpb.DELETE
 		}
-		if !e.Create {
+		if former && !e.Create {
 			event.PrevKv = toKV(e.PrevKV)
 		}
 		out = append(out, event)

@@ -116,6 +116,15 @@ func (h *Hub) now() int64 {
 	return h.seen
 }
 
+// reachNow waits until everything that has happened by now was handed on.
+func (h *Hub) reachNow(ctx context.Context) error {
+	revision, err := h.source.CurrentRevision(ctx)
+	if err != nil {
+		return err
+	}
+	return h.reach(ctx, revision)
+}
+
 // reach waits until all changes up to revision were handed on.
 func (h *Hub) reach(ctx context.Context, revision int64) error {
 	for {

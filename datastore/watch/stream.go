@@ -84,11 +84,7 @@ func (s *stream) reportProgress(ctx context.Context, asked <-chan struct{}) {
 		case <-ctx.Done():
 			return
 		}
-		revision, err := s.hub.source.CurrentRevision(ctx)
-		if err == nil {
-			err = s.hub.reach(ctx, revision)
-		}
-		if err != nil {
+		if err := s.hub.reachNow(ctx); err != nil {
 			s.end(err)
 			return
 		}
@@ -119,7 +115,7 @@ func (s *stream) tell(answer *etcdserverpb.WatchResponse) {
 		answer.Header.Revision = s.told
 	}
 	if len(s.queue) == mostQueued {
-		s.end(status.Errorf(codes.ResourceExhausted, "%d changes wait for this client", mostQueued))
+		s.end(status.Errorf(codes.Unavailable, "%d changes wait for this client", mostQueued)) // with any other code it would not come again
 		return
 	}
 	s.queue = append(s.queue, answer)

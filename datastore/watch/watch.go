@@ -3,9 +3,11 @@ package watch
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/k3s-io/kine/pkg/server"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -16,10 +18,43 @@ const everyWatch = clientv3.InvalidWatchID
 type watch struct {
 	id         int64
 	key, end   string
-	from       int64 // the first revision to be told
-	progress   bool  // the client wants to know the revision when nothing happens
-	catchingUp bool  // the past is still being read; what happens meanwhile is held
+	without    []mvccpb.Event_EventType // the client does not want to hear of these
+	former     bool                     // the client wants to know what was before
+	from       int64                    // the first revision to be told
+	progress   bool                     // the client wants to know the revision when nothing happens
+	catchingUp bool                     // the past is still being read; what happens meanwhile is held
 	held       []*server.Event
+}
+
+// onwards as the end of a range means all keys from its beginning on.
+const onwards = "\x00"
+
+// errEmptyRange is the answer to a range that ends before it begins.
+var errEmptyRange = errors.New("the range of the watch has no keys")
+
+func newWatch(id int64, ask *etcdserverpb.WatchCreateRequest) *watch {
+	w := &watch{id: id, key: storedKey(ask.Key), end: string(ask.RangeEnd), from: ask.StartRevision, former: ask.PrevKv, progress: ask.ProgressNotify}
+	if w.key == "" { // as with etcd; a store would take it for everything
+		w.key = onwards
+	}
+	for _, filter := range ask.Filters {
+		switch filter {
+		case etcdserverpb.WatchCreateRequest_NOPUT:
+			w.without = append(w.without, mvccpb.PUT)
+		case etcdserverpb.WatchCreateRequest_NODELETE:
+			w.without = append(w.without, mvccpb.DELETE)
+		}
+	}
+	return w
+}
+
+// covers says whether a change is one that the watch is about.
+func (w *watch) covers(e *server.Event) bool {
+	what := mvccpb.PUT
+	if e.Delete {
+		what = mvccpb.DELETE
+	}
+	return !slices.Contains(w.without, what) && (e.InRange(w.key, w.end) || w.end == onwards && e.KV.Key >= w.key)
 }
 
 // create opens a watch: first the answer that it stands, then the past from the wanted revision on, then what happens.
@@ -32,7 +67,17 @@ func (s *stream) create(ctx context.Context, ask *etcdserverpb.WatchCreateReques
 		s.refuse(server.ErrCompacted)
 		return
 	}
-	w := &watch{id: s.hub.lastID.Add(1), key: storedKey(ask.Key), end: string(ask.RangeEnd), from: ask.StartRevision, progress: ask.ProgressNotify}
+	w := newWatch(s.hub.lastID.Add(1), ask)
+	if w.end != "" && w.end != onwards && w.end <= w.key {
+		s.refuse(errEmptyRange)
+		return
+	}
+	if w.from == 0 { // it begins now: what was answered before is not told, though it may be on its way to the hub
+		if err := s.hub.reachNow(ctx); err != nil {
+			s.end(err)
+			return
+		}
+	}
 	s.hub.mu.Lock()
 	seen := s.hub.seen
 	if w.from == 0 {
@@ -40,7 +85,8 @@ func (s *stream) create(ctx context.Context, ask *etcdserverpb.WatchCreateReques
 	}
 	w.catchingUp = w.from <= seen
 	s.watches[w.id] = w
-	s.tell(&etcdserverpb.WatchResponse{Header: &etcdserverpb.ResponseHeader{}, Created: true, WatchId: w.id})
+	// A client that has heard of nothing yet comes again from this revision on.
+	s.tell(&etcdserverpb.WatchResponse{Header: &etcdserverpb.ResponseHeader{Revision: seen}, Created: true, WatchId: w.id})
 	s.hub.mu.Unlock()
 	if w.catchingUp {
 		s.catchUp(ctx, w)
@@ -49,7 +95,11 @@ func (s *stream) create(ctx context.Context, ask *etcdserverpb.WatchCreateReques
 
 // catchUp tells a watch the past, and then what was held meanwhile.
 func (s *stream) catchUp(ctx context.Context, w *watch) {
-	past, compacted, err := s.hub.source.After(ctx, w.key, w.end, w.from-1)
+	key, end := w.key, w.end
+	if end == onwards { // the store has no word for it
+		key, end = "", ""
+	}
+	past, compacted, err := s.hub.source.After(ctx, key, end, w.from-1)
 	if errors.Is(err, server.ErrCompacted) {
 		s.cancel(w.id, compacted, err)
 		return
@@ -72,7 +122,7 @@ func (s *stream) catchUp(ctx context.Context, w *watch) {
 func (w *watch) take(s *stream, events []*server.Event) {
 	var mine []*server.Event
 	for _, e := range events {
-		if e.KV.ModRevision >= w.from && e.InRange(w.key, w.end) {
+		if e.KV.ModRevision >= w.from && w.covers(e) {
 			mine = append(mine, e)
 		}
 	}
@@ -85,7 +135,7 @@ func (w *watch) take(s *stream, events []*server.Event) {
 	}
 	last := mine[len(mine)-1].KV.ModRevision
 	w.from = last + 1
-	s.tell(&etcdserverpb.WatchResponse{Header: &etcdserverpb.ResponseHeader{Revision: last}, WatchId: w.id, Events: toEvents(mine)})
+	s.tell(&etcdserverpb.WatchResponse{Header: &etcdserverpb.ResponseHeader{Revision: last}, WatchId: w.id, Events: toEvents(mine, w.former)})
 }
 
 // refuse answers a request for a watch that cannot be.

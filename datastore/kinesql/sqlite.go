@@ -1,25 +1,21 @@
 package kinesql
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/k3s-io/kine/pkg/drivers"
 	"github.com/k3s-io/kine/pkg/drivers/generic"
 	kine "github.com/k3s-io/kine/pkg/drivers/sqlite"
-	"github.com/k3s-io/kine/pkg/logstructured/sqllog"
-	"github.com/k3s-io/kine/pkg/server"
 	_ "modernc.org/sqlite" // registers itself with database/sql
 
 	"github.com/skerry-io/skerry/datastore"
+	"github.com/skerry-io/skerry/datastore/sqlitefile"
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
@@ -37,11 +33,11 @@ func Open(ctx context.Context, dir string) (datastore.Store, func(), error) {
 		return nil, nil, fault.New("create the database directory").Because(err).Fix("make %s a directory on a disk that can be written", dir)
 	}
 	path := filepath.Join(dir, file)
-	if err := check(path); err != nil {
+	if err := sqlitefile.Check(path); err != nil {
 		return nil, nil, err
 	}
 	if err := prepare(ctx, path); err != nil {
-		return nil, nil, unusable(path, err)
+		return nil, nil, sqlitefile.Unusable(path, err)
 	}
 	// The engine closes its file when its context ends, which must not be while requests are still being answered.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -51,46 +47,21 @@ func Open(ctx context.Context, dir string) (datastore.Store, func(), error) {
 		end()
 		running.Wait()
 	}
-	store, err := engine(life, &running, path)
+	store, err := sqlite(life, &running, path)
 	if err == nil && !unhook() {
 		err = ctx.Err()
 	}
 	if err != nil {
 		letGo()
-		return nil, nil, unusable(path, err)
+		return nil, nil, sqlitefile.Unusable(path, err)
 	}
 	return store, letGo, nil
 }
 
-// store is kine's engine, and what it does not tell of its database.
-type store struct {
-	server.Backend
-	rows *generic.Generic
-}
-
-// After gives the changes of a range that are newer than a revision.
-func (s *store) After(ctx context.Context, key, end string, revision int64) (events []*server.Event, compacted int64, err error) {
-	rows, err := s.rows.After(ctx, key, end, revision, 0)
-	if err != nil {
-		return nil, 0, err
-	}
-	_, compacted, events, err = sqllog.RowsToEvents(rows, true, true)
-	if err == nil && len(events) == 0 { // then no row told the compacted revision
-		compacted, err = s.rows.GetCompactRevision(ctx)
-	}
-	if err == nil && revision > 0 && revision < compacted {
-		err = server.ErrCompacted
-	}
-	if err != nil {
-		return nil, compacted, err
-	}
-	return events, 0, nil
-}
-
-// engine is kine's, with the database it works on.
-func engine(ctx context.Context, running *sync.WaitGroup, path string) (*store, error) {
+// sqlite is kine's, with the database it works on.
+func sqlite(ctx context.Context, running *sync.WaitGroup, path string) (*store, error) {
 	backend, rows, err := kine.NewVariant(ctx, running, "sqlite3", &drivers.Config{
-		DataSourceName: escape(path) + "?" + settings,
+		DataSourceName: sqlitefile.Escape(path) + "?" + settings,
 		// One connection writes at a time anyway; a few more let reads go on beside it.
 		ConnectionPoolConfig: generic.ConnectionPoolConfig{MaxIdle: 2, MaxOpen: 4},
 		CompactInterval:      5 * time.Minute,
@@ -102,20 +73,10 @@ func engine(ctx context.Context, running *sync.WaitGroup, path string) (*store, 
 	return &store{Backend: backend, rows: rows}, err
 }
 
-// escape makes a path part of a URI, where these letters would mean something.
-func escape(path string) string {
-	return strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(path)
-}
-
-func unusable(path string, err error) error {
-	return fault.New("open the database %s", path).Because(err).
-		Fix("check that the disk is not full or read-only; a damaged file can be moved aside, which starts an empty cluster")
-}
-
 // prepare opens the file as the engine will, and says at once what is wrong: kine tries for five minutes before it
 // says that it cannot.
 func prepare(ctx context.Context, path string) (err error) {
-	db, err := sql.Open("sqlite", "file:"+escape(path)+"?_pragma=busy_timeout(5000)")
+	db, err := sql.Open("sqlite", sqlitefile.URI(path, "_pragma=busy_timeout(5000)"))
 	if err != nil {
 		return err
 	}
@@ -132,27 +93,3 @@ func prepare(ctx context.Context, path string) (err error) {
 // many rows its new table has and never reads the answer, so that one connection reads for ever and the WAL can neither
 // be checkpointed nor end.
 const oldTable = "CREATE VIEW IF NOT EXISTS key_value AS SELECT NULL AS id, NULL AS name, NULL AS value, NULL AS ttl"
-
-// check refuses a file that is not a database, before SQLite would write beside it.
-func check(path string) error {
-	magic := []byte("SQLite format 3\x00")
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return unusable(path, err)
-	}
-	defer f.Close()
-	head := make([]byte, len(magic))
-	switch n, err := io.ReadFull(f, head); {
-	case n == 0 && errors.Is(err, io.EOF):
-		return nil // created, but the power went before the first page was written
-	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
-		return unusable(path, err)
-	case !bytes.Equal(head, magic):
-		return fault.New("%s is not a SQLite database", path).
-			Fix("move it aside to start an empty cluster, or put the right file back")
-	}
-	return nil
-}

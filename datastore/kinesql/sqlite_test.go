@@ -97,7 +97,7 @@ func tables(t *testing.T) *sql.DB {
 	if err := prepare(ctx, path); err != nil {
 		t.Fatal(err)
 	}
-	store, err := engine(ctx, &running, path)
+	store, err := sqlite(ctx, &running, path)
 	if err != nil {
 		t.Fatal(err)
 	}
