@@ -19,6 +19,7 @@ func (s *Server) certificates(ctx context.Context, ready func()) error {
 	for behind := false; ; {
 		select {
 		case <-time.After(renewEvery):
+		case <-s.stepped:
 		case <-ctx.Done():
 			return nil
 		}

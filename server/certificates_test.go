@@ -88,6 +88,30 @@ func TestCertificatesAreRenewedWhileTheServerRuns(t *testing.T) {
 	})
 }
 
+// TestCertificatesAreRenewedWhenTheClockIsSet: a board without a battery that hears the time months later.
+func TestCertificatesAreRenewedWhenTheClockIsSet(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := certified(t, dir)
+		serving := s.serving.Load()
+		time.Sleep(time.Until(serving.Leaf.NotAfter) + time.Hour)
+		stepped := make(chan struct{})
+		s.Clock(stepped)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.certificates(ctx, func() {}) }()
+		stepped <- struct{}{}
+		synctest.Wait()
+		if now := s.serving.Load(); now == serving || time.Now().After(now.Leaf.NotAfter) {
+			t.Error("the port serves with a certificate that is over")
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func read(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)

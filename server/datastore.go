@@ -6,47 +6,56 @@ import (
 	"path/filepath"
 	"time"
 
-	core "k8s.io/api/core/v1"
-	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/skerry-io/skerry/datastore"
 	"github.com/skerry-io/skerry/datastore/local"
 	"github.com/skerry-io/skerry/internal/run"
 )
 
-const (
-	// alarming is how long a loss makes the status bad; after that it is told and no more.
-	alarming = 24 * time.Hour
-	// longestMessage is what the API takes as the message of an Event, in bytes.
-	longestMessage = 1024
-)
+// alarming is how long a loss makes the status bad; after that it is told and no more.
+const alarming = 24 * time.Hour
 
 // socket is where the datastore serves the etcd API.
 func (s *Server) socket() string { return filepath.Join(s.paths.ServerDir(), "datastore.sock") }
 
 // datastore serves what the cluster knows.
 func (s *Server) datastore(ctx context.Context, ready func()) error {
+	switch {
+	case s.elsewhere():
+		return s.external(ctx, ready)
+	case s.inEtcd:
+		return s.member(ctx, ready)
+	}
 	began := time.Now()
 	store, wait, err := local.Open(ctx, local.Config{
 		Dir:              s.paths.DBDir(),
 		CommitInterval:   s.config.DatastoreCommitInterval,
 		SnapshotInterval: s.config.DatastoreSnapshotInterval,
 		SnapshotCount:    s.config.DatastoreSnapshotRetention,
-		Lost:             func(l local.Loss) { s.lost(l, !l.When.Before(began)) },
+		Lost:             func(l local.Loss) { s.lost(loss{l.When, l.String()}, !l.When.Before(began)) },
 		Log:              s.log,
 	})
 	if err != nil {
 		return err
 	}
 	defer wait()
+	defer s.measure(store)()
+	if renewing, ok := store.(interface{ Renew(context.Context) error }); ok {
+		renew := renewing.Renew
+		s.refresh.Store(&renew)
+	}
 	return datastore.Serve(ctx, store, s.socket(), ready)
 }
 
+// loss is what became of a damaged datastore, and what that has cost.
+type loss struct {
+	when time.Time
+	text string
+}
+
 // lost tells the status what damage has cost, and keeps for the Events what was found just now.
-func (s *Server) lost(l local.Loss, now bool) {
-	s.told.datastore.Set(run.Detail{Name: "damage of " + l.When.UTC().Format(time.RFC3339), State: "healed", Since: l.When,
-		Bad: time.Since(l.When) < alarming, Err: errors.New(l.String())})
+func (s *Server) lost(l loss, now bool) {
+	s.told.datastore.Set(run.Detail{Name: "damage of " + l.when.UTC().Format(time.RFC3339), State: "healed", Since: l.when,
+		Bad: time.Since(l.when) < alarming, Err: errors.New(l.text)})
 	if now {
 		s.told.losses = append(s.told.losses, l)
 	}
@@ -55,12 +64,9 @@ func (s *Server) lost(l local.Loss, now bool) {
 // tellLosses leaves an Event for each loss that this start found, which `kubectl describe node` shows.
 func (s *Server) tellLosses(ctx context.Context, ready func()) error {
 	if len(s.told.losses) > 0 {
-		client, err := s.admin()
-		if err != nil {
-			return err
-		}
+		warn := s.warn("DatastoreHealed")
 		for _, l := range s.told.losses {
-			if _, err := client.CoreV1().Events(meta.NamespaceDefault).Create(ctx, lossEvent(s.config.NodeName, l), meta.CreateOptions{}); err != nil {
+			if err := warn(ctx, s.config.NodeName, errors.New(l.text)); err != nil {
 				return err
 			}
 		}
@@ -69,19 +75,4 @@ func (s *Server) tellLosses(ctx context.Context, ready func()) error {
 	ready()
 	<-ctx.Done()
 	return nil
-}
-
-func lossEvent(node string, l local.Loss) *core.Event {
-	message, at := l.String(), meta.NewTime(l.When)
-	return &core.Event{
-		ObjectMeta:     meta.ObjectMeta{GenerateName: node + ".", Namespace: meta.NamespaceDefault},
-		InvolvedObject: core.ObjectReference{Kind: "Node", Name: node, UID: types.UID(node)}, // as the kubelet refers to its Node
-		Type:           core.EventTypeWarning,
-		Reason:         "DatastoreHealed",
-		Message:        message[:min(len(message), longestMessage)],
-		Source:         core.EventSource{Component: "skerry", Host: node},
-		FirstTimestamp: at,
-		LastTimestamp:  at,
-		Count:          1,
-	}
 }

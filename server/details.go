@@ -1,15 +1,15 @@
 package server
 
 import (
-	"github.com/skerry-io/skerry/datastore/local"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/server/manifests"
 )
 
 // told is what components tell the status of what they look after.
 type told struct {
-	datastore, dns, helm, metrics, servicelb, storage run.Rows
-	losses                                            []local.Loss // found by this start, and not told by Events
+	backups, datastore, dns, helm, members, metrics, secrets, servicelb, storage run.Rows
+	losses                                                                       []loss // found by this start, and not told by Events
+	waits                                                                        bool   // for a datastore of others
 }
 
 // manifestDetails tells how far each of the user's manifests is.

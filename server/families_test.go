@@ -23,7 +23,7 @@ func TestTheServerIsReachedByTheClustersFamilies(t *testing.T) {
 		"both, as the user wants":  {[]netip.Prefix{four, six}, "192.0.2.9", "192.0.2.1", "192.0.2.9", "192.0.2.1:6443"},
 		"all that there is, asked": {[]netip.Prefix{four}, "", "::", "192.0.2.1", "[::]:6443"},
 	} {
-		s := config.Server{ServiceCIDR: c.services, HTTPSListenPort: 6443}
+		s := config.Server{Common: config.Common{ServiceCIDR: c.services, HTTPSListenPort: 6443}}
 		s.BindAddress = netip.MustParseAddr(c.bind)
 		if c.advertise != "" {
 			s.AdvertiseAddress = netip.MustParseAddr(c.advertise)

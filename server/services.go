@@ -34,11 +34,14 @@ func (s *Server) Services() []run.Service {
 	volumes := s.volumes()
 	routes := s.supervisor(ready.Load, volumes)
 	port := supervisor.NewPort(listenAddress(s.config), s.serving.Load, routes, s.log)
+	if s.inEtcd {
+		port.Stalled(s.stalled)
+	}
 	api := apiserver.New(s.apiserver(), s.pki, port.SetAPI)
 	table := []run.Service{
 		{Name: "port", Run: port.Run},
 		{Name: "certificates", Run: s.certificates},
-		{Name: "datastore", Run: s.datastore, Grace: 5 * time.Second, Details: s.told.datastore.Details},
+		{Name: "datastore", Run: s.datastore, Grace: 5 * time.Second, Details: s.memberDetails},
 		{Name: "apiserver", Needs: []string{"port", "datastore"}, Grace: 4 * time.Second,
 			Run: func(ctx context.Context, isReady func()) error {
 				return api.Run(ctx, func() { ready.Store(true); isReady() })
@@ -49,13 +52,18 @@ func (s *Server) Services() []run.Service {
 		{Name: "scheduler", Needs: []string{"apiserver"}, Run: s.scheduler},
 		{Name: "dns-service", Needs: []string{"apiserver"}, Run: s.dns, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: s.told.dns.Details},
 		{Name: "metrics", Needs: []string{"apiserver"}, Run: s.sample, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: s.told.metrics.Details},
+		{Name: "account-rights", Needs: []string{"apiserver"}, Run: s.rights.Run},
 		{Name: "policy-rights", Needs: []string{"apiserver"}, Run: s.netpol, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "nodesettings", Needs: []string{"apiserver"}, Run: s.nodesettings, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
 		{Name: "runtimeclasses", Needs: []string{"apiserver"}, Run: s.runtimeclasses, Again: run.Backoff{Min: time.Second, Max: time.Minute}},
+		s.secretsService(),
 		{Name: "servicelb", Needs: []string{"apiserver"}, Run: s.servicelb, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: s.told.servicelb.Details},
 	}
 	table = append(table, run.Service{Name: "storage", Needs: []string{"apiserver"}, Again: run.Backoff{Min: time.Second, Max: time.Minute},
 		Run: func(ctx context.Context, ready func()) error { return s.storage(ctx, volumes, ready) }, Details: s.told.storage.Details})
+	table = append(table, run.Service{Name: "autonomy", Needs: []string{"apiserver"}, Run: s.autonomous, Again: run.Backoff{Min: time.Second, Max: time.Minute}})
+	table = append(table, s.backupServices()...)
+	table = append(table, run.Service{Name: "hold", Needs: []string{"apiserver"}, Run: s.held, Again: run.Backoff{Min: time.Second, Max: time.Minute}})
 	if s.egress != nil {
 		table = append(table, run.Service{Name: "egress", Needs: []string{"apiserver"}, Run: s.reach})
 	}
@@ -67,7 +75,7 @@ func (s *Server) Services() []run.Service {
 		table = append(table, run.Service{Name: "helm", Needs: []string{"apiserver"}, Run: s.helm, Again: run.Backoff{Min: time.Second, Max: time.Minute},
 			Grace: 5 * time.Second, Details: s.told.helm.Details})
 	}
-	return table
+	return s.together(table)
 }
 
 // apply keeps the cluster as the user's manifests say. An answer may take as long as the slowest webhook.
@@ -117,9 +125,16 @@ func (s *Server) supervisor(ready func() bool, volumes *storage.Storage) *superv
 			}
 			return client
 		},
-		Servers: func() []string { return []string{s.advertised()} },
+		Servers: s.servers,
+		Taken:   s.takenByServers,
+		Changed: s.shared.Publish,
+		Secrets: s.secrets,
+		Rights:  s.rights,
 		Report:  s.report,
 		Log:     s.log,
+	}
+	if s.several() {
+		c.Entry = s
 	}
 	if s.tunnels != nil {
 		c.Connect = s.tunnels.For
@@ -149,33 +164,39 @@ func (s *Server) adminConfig() *rest.Config {
 func (s *Server) cluster() wire.Cluster {
 	c := s.config
 	return wire.Cluster{ClusterCIDR: c.ClusterCIDR, ServiceCIDR: c.ServiceCIDR, ClusterDNS: c.ClusterDNS, ClusterDomain: c.ClusterDomain,
-		KubeProxyOff: c.DisableKubeProxy, Backend: c.FlannelBackend, ExternalIP: c.FlannelExternalIP, Tunnel: c.EgressSelectorMode, Disabled: c.Disable}
+		KubeProxyOff: c.DisableKubeProxy, Backend: c.FlannelBackend, ExternalIP: c.FlannelExternalIP, Tunnel: c.EgressSelectorMode, Disabled: c.Disable, CertificateLife: c.NodeCertificateLifetime}
 }
 
 func (s *Server) apiserver() apiserver.Config {
 	c := apiserver.Config{
 		Port:          s.config.HTTPSListenPort,
 		Advertise:     s.advertise,
-		Datastore:     s.socket(),
+		Datastore:     s.endpoint(),
+		Alone:         !s.elsewhere() && !s.inEtcd,
 		ServiceCIDR:   s.config.ServiceCIDR,
 		NodePorts:     s.config.ServiceNodePortRange.String(),
 		ClusterDomain: s.config.ClusterDomain,
 		Extra:         s.config.KubeAPIServerArg,
+		Secrets:       s.secrets.Storage,
 	}
 	if s.egress != nil {
 		c.Dial, c.DialPods = s.egress.Dial, s.egress.CoversPods()
 	}
-	c.Extend = s.extend
+	c.Extend, c.Vouch = s.extend, s.rights.Vouch
+	c.Admission = s.admission()
 	if s.metrics != nil {
 		c.ExtendKinds = metrics.Kinds()
 	}
 	return c
 }
 
-// extend adds what other rooms serve to the API server, before it starts, and has them see the Nodes that it knows: one watch
+// extend adds what other rooms serve to the API server, before it starts, and has them see the objects that it knows: one watch
 // for all.
 func (s *Server) extend(api *genericapiserver.GenericAPIServer, known informers.SharedInformerFactory) error {
 	s.nodes = known.Core().V1().Nodes().Informer()
+	if err := s.rights.See(known); err != nil {
+		return err
+	}
 	if s.metrics == nil {
 		return nil
 	}
@@ -208,9 +229,9 @@ func (s *Server) nodesettings(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	own := s.config.NodeName
-	if s.config.DisableAgent {
-		own = ""
+	own := s.ownNode()
+	if s.several() {
+		own = "" // every server gives its own Node its role
 	}
 	return nodesettings.Run(ctx, client, nodesettings.Config{Own: own, Nodes: s.nodes, Secret: secret, Log: s.log}, ready)
 }

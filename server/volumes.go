@@ -13,7 +13,7 @@ func (s *Server) volumes() *storage.Storage {
 	if slices.Contains(s.config.Disable, wire.ComponentStorage) {
 		return nil
 	}
-	return storage.New(&s.told.storage, s.log)
+	return storage.New(&s.told.storage, s.onlyLeading, s.log)
 }
 
 // storage provisions volumes, or takes back what an earlier start has left that did.

@@ -43,7 +43,13 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return fmt.Errorf("configure the API server: %w", err)
 	}
+	tokens, err := accountTokens(ctx, completed, config)
+	if err != nil {
+		return err
+	}
+	s.config.Vouch(tokens)
 	s.dialThrough(config)
+	s.encrypt(config, completed)
 	generic := config.KubeAPIs.ControlPlane.Generic
 	generic.SkipOpenAPIInstallation = true // see describe
 	if s.config.ExtendKinds != nil {
@@ -53,13 +59,9 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	chain, err := config.Complete()
+	built, err := build(config, s.config.Alone)
 	if err != nil {
-		return fmt.Errorf("complete the API server's configuration: %w", err)
-	}
-	built, err := app.CreateServerChain(chain)
-	if err != nil {
-		return fmt.Errorf("build the API server: %w", err)
+		return err
 	}
 	core, ok := built.GenericAPIServer.NextDelegate().(*genericapiserver.GenericAPIServer)
 	if !ok {
@@ -87,8 +89,23 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	return component.Run(ctx, sync.OnceFunc(func() { close(gate.open); ready() }), healthy, prepared.Run)
 }
 
+func build(config *app.Config, alone bool) (*aggregator.APIAggregator, error) {
+	front := refuseAhead(config, config.KubeAPIs.ControlPlane.Generic.LoopbackClientConfig, alone)
+	chain, err := config.Complete()
+	if err != nil {
+		return nil, fmt.Errorf("complete the API server's configuration: %w", err)
+	}
+	built, err := app.CreateServerChain(chain)
+	if err != nil {
+		return nil, fmt.Errorf("build the API server: %w", err)
+	}
+	front.Store(built)
+	return built, nil
+}
+
 func (s *Server) options(ctx context.Context) (options.CompletedOptions, error) {
 	o := options.NewServerRunOptions()
+	admit(o.Admission.GenericAdmission, s.config.Admission)
 	if err := flags(s.config, s.pki).Parse("kube-apiserver-arg", component.Named(o.Flags())...); err != nil {
 		return options.CompletedOptions{}, err
 	}

@@ -5,12 +5,17 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/value"
 	"k8s.io/client-go/informers"
 
+	"github.com/skerry-io/skerry/datastore"
 	"github.com/skerry-io/skerry/internal/component"
+	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/pki"
 )
 
@@ -18,7 +23,8 @@ import (
 type Config struct {
 	Port          int        // where clients reach it, through the supervisor's listener
 	Advertise     netip.Addr // the address other nodes and pods are told
-	Datastore     string     // unix socket of the etcd API
+	Datastore     datastore.Endpoint
+	Alone         bool // no other server uses the datastore
 	ServiceCIDR   []netip.Prefix
 	NodePorts     string // "first-last"
 	ClusterDomain string
@@ -29,9 +35,17 @@ type Config struct {
 	// DialPods says that Dial reaches pods where the network does not, so that Services are left aside.
 	DialPods bool
 
+	// Secrets is told where Secrets are stored, and gives what they are written and read with there; nil stores them plain. It is
+	// not asked when Extra names a file of its own for that.
+	Secrets func(storage storagebackend.Config, prefix string) value.Transformer
+
 	// Extend adds API groups of other rooms before the API server starts; known holds what it keeps of objects for itself.
 	// Nil adds none.
 	Extend func(server *genericapiserver.GenericAPIServer, known informers.SharedInformerFactory) error
+	// Vouch is told before that which tokens of ServiceAccounts are good for the API.
+	Vouch func(wire.AccountTokens)
+	// Admission are the plugins of other rooms.
+	Admission []Plugin
 	// ExtendKinds are the kinds of these groups, for their description; nil without some.
 	ExtendKinds *runtime.Scheme
 }
@@ -61,7 +75,10 @@ func flags(c Config, p *pki.PKI) component.Flags {
 		// One gate for all of this process: clients that stream their first list wait for a progress report of the
 		// datastore, up to a second each; a plain list comes from the cache at once.
 		"feature-gates":                      "WatchListClient=false",
-		"etcd-servers":                       "unix://" + c.Datastore,
+		"etcd-servers":                       strings.Join(c.Datastore.URLs, ","),
+		"etcd-cafile":                        c.Datastore.CAFile,
+		"etcd-certfile":                      c.Datastore.CertFile,
+		"etcd-keyfile":                       c.Datastore.KeyFile,
 		"kubelet-certificate-authority":      p.Authority("server-ca").CertFile(),
 		"kubelet-client-certificate":         p.KubeletClient.CertFile(),
 		"kubelet-client-key":                 p.KubeletClient.KeyFile(),

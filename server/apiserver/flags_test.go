@@ -8,11 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/skerry-io/skerry/datastore"
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
 func example() Config {
-	return Config{Port: 6443, Advertise: netip.MustParseAddr("192.168.1.2"), Datastore: "/data/datastore.sock",
+	return Config{Port: 6443, Advertise: netip.MustParseAddr("192.168.1.2"), Datastore: datastore.Endpoint{URLs: []string{"unix:///data/datastore.sock"}},
 		ServiceCIDR: []netip.Prefix{netip.MustParsePrefix("10.43.0.0/16"), netip.MustParsePrefix("fd00:43::/112")}, NodePorts: "30000-32767", ClusterDomain: "edge.local"}
 }
 

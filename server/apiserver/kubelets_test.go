@@ -4,27 +4,21 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"testing"
 	"time"
 
-	"k8s.io/client-go/transport"
 	kubelet "k8s.io/kubernetes/pkg/kubelet/client"
 
 	"github.com/skerry-io/skerry/server/pki"
+	"github.com/skerry-io/skerry/tests/certtest"
 )
 
 // TestKubeletsAreShownTheNewCertificate: what the API server calls kubelets with is read again when it is renewed, also
 // while a connection is open.
 func TestKubeletsAreShownTheNewCertificate(t *testing.T) {
-	was := transport.CertCallbackRefreshDuration
-	transport.CertCallbackRefreshDuration = 50 * time.Millisecond
-	t.Cleanup(func() { transport.CertCallbackRefreshDuration = was })
 	log := slog.New(slog.DiscardHandler)
 	p, err := pki.Open(t.TempDir(), pki.Names{DNS: []string{"localhost"}, IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, log)
 	if err != nil {
@@ -36,28 +30,14 @@ func TestKubeletsAreShownTheNewCertificate(t *testing.T) {
 	}
 	known := x509.NewCertPool()
 	known.AddCert(p.ClientCA.Certificate)
-	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, r.TLS.PeerCertificates[0].SerialNumber.String())
-	}))
-	web.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: known, Certificates: []tls.Certificate{serving}}
-	web.StartTLS()
-	t.Cleanup(web.Close)
+	web := certtest.NewMirror(t, &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: known, Certificates: []tls.Certificate{serving}})
 	f := flags(Config{}, p)
 	via, err := kubelet.MakeTransport(&kubelet.KubeletClientConfig{TLSClientConfig: kubelet.KubeletTLSConfig{
 		CAFile: f["kubelet-certificate-authority"], CertFile: f["kubelet-client-certificate"], KeyFile: f["kubelet-client-key"]}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := func() string {
-		answer, err := (&http.Client{Transport: via}).Get(web.URL)
-		if err != nil {
-			return "" // its connection was closed under it
-		}
-		defer answer.Body.Close()
-		text, _ := io.ReadAll(answer.Body)
-		return string(text)
-	}
-	before := shown()
+	before := web.Shown(via)
 	if before == "" {
 		t.Fatal("there is no answer")
 	}
@@ -68,7 +48,7 @@ func TestKubeletsAreShownTheNewCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := time.Now().Add(10 * time.Second)
-	for now := ""; now == "" || now == before; now = shown() {
+	for now := ""; now == "" || now == before; now = web.Shown(via) {
 		if time.Now().After(late) {
 			t.Fatal("the old certificate is still shown")
 		}

@@ -27,7 +27,7 @@ const setting = "kube-controller-manager-arg"
 // flags are the command line of kube-controller-manager.
 func flags(c Config, p *pki.PKI) component.Flags {
 	client, server := p.Authority("client-ca"), p.Authority("server-ca")
-	f := component.Flags{
+	return component.Flags{
 		"allocate-node-cidrs": "true",
 		"cluster-cidr":        component.List(c.PodCIDR),
 		"cluster-signing-kube-apiserver-client-cert-file": client.CertFile(),
@@ -50,8 +50,7 @@ func flags(c Config, p *pki.PKI) component.Flags {
 		"service-account-private-key-file":                p.ServiceAccountKeyFile(),
 		"service-cluster-ip-range":                        component.List(c.ServiceCIDR),
 		"use-service-account-credentials":                 "true",
-	}
-	return f.With(c.Extra)
+	}.With(c.Extra)
 }
 
 // Run runs the controllers until ctx ends.

@@ -25,7 +25,7 @@ func allow(ctx context.Context, client kubernetes.Interface) error {
 	rule := func(group string, resources ...string) *apply.PolicyRuleApplyConfiguration {
 		return apply.PolicyRule().WithAPIGroups(group).WithResources(resources...).WithVerbs("list", "watch")
 	}
-	nodes := apply.Subject().WithAPIGroup(rbac.GroupName).WithKind(rbac.GroupKind).WithName("system:nodes")
+	nodes := apply.Subject().WithAPIGroup(rbac.GroupName).WithKind(rbac.GroupKind).WithName(wire.NodeGroup)
 	refer := func(kind string) *apply.RoleRefApplyConfiguration {
 		return apply.RoleRef().WithAPIGroup(rbac.GroupName).WithKind(kind).WithName(role)
 	}

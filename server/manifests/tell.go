@@ -6,6 +6,8 @@ import (
 
 	core "k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/skerry-io/skerry/server/events"
 )
 
 const (
@@ -13,8 +15,6 @@ const (
 	patience = 5 * time.Second
 	// reminder is after which time trouble that stays is told again: an Event lives for an hour.
 	reminder = 30 * time.Minute
-	// maxMessage is what the API server takes as the message of an Event.
-	maxMessage = 1024
 )
 
 // tell logs the trouble of files and leaves Events: once when it is new, and again from time to time.
@@ -48,21 +48,8 @@ func reason(p Phase) string {
 
 // event is about the file's record, which exists once the file brought something.
 func (k *Keeper) event(ctx context.Context, m *manifest, kind, reason, message string) {
-	if len(message) > maxMessage {
-		message = message[:maxMessage-4] + " ..."
-	}
-	record, now := name(m.path, k.config.Server), meta.Now()
-	_, err := k.clients.Core.CoreV1().Events(meta.NamespaceSystem).Create(ctx, &core.Event{
-		ObjectMeta:     meta.ObjectMeta{GenerateName: "skerry-manifest-" + id(m.path) + ".", Namespace: meta.NamespaceSystem},
-		InvolvedObject: core.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: meta.NamespaceSystem, Name: record},
-		Type:           kind,
-		Reason:         reason,
-		Message:        message,
-		Source:         core.EventSource{Component: "skerry", Host: k.config.Server},
-		FirstTimestamp: now,
-		LastTimestamp:  now,
-		Count:          1,
-	}, meta.CreateOptions{})
+	err := events.Teller{Client: k.clients.Core, Component: "skerry", Host: k.config.Server}.Tell(ctx, events.Event{Type: kind, Reason: reason, Message: message,
+		About: core.ObjectReference{APIVersion: "v1", Kind: "ConfigMap", Namespace: meta.NamespaceSystem, Name: name(m.path, k.config.Server)}})
 	if err != nil && ctx.Err() == nil {
 		k.log.Debug("no event could be left", "file", m.path, "err", err)
 	}

@@ -47,7 +47,9 @@ type Metrics struct {
 }
 
 // New prepares the metrics API.
-func New(c Config) *Metrics { return &Metrics{c, newSampler(storage.NewStorage(resolution))} }
+func New(c Config) *Metrics {
+	return &Metrics{c, newSampler(storage.NewStorage(resolution))}
+}
 
 // Kinds are those of the API, for its description.
 func Kinds() *runtime.Scheme { return api.Scheme }

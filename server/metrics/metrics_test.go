@@ -115,7 +115,9 @@ func TestMetricsAPI(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	m.sampler.refresh()
+	_, first, _ := m.sampler.newest()
+	m.sampler.want()
+	<-first
 	time.Sleep(time.Second)
 	m.sampler.sample(ctx) // while run waits for its timer; nobody asks
 

@@ -15,9 +15,9 @@ import (
 // scrapes counts samples; every node named answers, after a delay.
 type scrapes struct {
 	begin time.Time
-	delay time.Duration
 
 	mu    sync.Mutex // guards what follows
+	delay time.Duration
 	nodes []string
 	at    []time.Duration
 }
@@ -25,9 +25,9 @@ type scrapes struct {
 func (s *scrapes) scrape(ctx context.Context) *storage.MetricsBatch {
 	s.mu.Lock()
 	s.at = append(s.at, time.Since(s.begin))
-	nodes := s.nodes
+	nodes, delay := s.nodes, s.delay
 	s.mu.Unlock()
-	late := time.NewTimer(s.delay)
+	late := time.NewTimer(delay)
 	defer late.Stop()
 	select {
 	case <-late.C:
@@ -45,6 +45,12 @@ func (s *scrapes) samples() []time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.at
+}
+
+func (s *scrapes) slow(by time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delay = by
 }
 
 func (s *scrapes) join(node string) {
@@ -89,22 +95,63 @@ func sameTimes(t *testing.T, have []time.Duration, want ...time.Duration) {
 	}
 }
 
-func TestIdleSamplesAreRare(t *testing.T) {
+func TestNobodyIsAskedForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, from := sampling(t, 0, "a")
-		time.Sleep(5 * time.Minute)
-		sameTimes(t, from.samples(), 15*time.Second, 30*time.Second, 90*time.Second, 150*time.Second, 210*time.Second, 270*time.Second)
+		s, from := sampling(t, 0, "a")
+		time.Sleep(5 * time.Hour)
+		sameTimes(t, from.samples(), 15*time.Second, 30*time.Second)
+		rate(t, s, "a") // two, and one a minute
+		time.Sleep(5 * time.Hour)
+		if taken := len(from.samples()); taken < 30 || taken > 35 {
+			t.Errorf("%d samples for one question: %v", taken, from.samples())
+		}
 	})
 }
 
-func TestFirstAnswerAfterIdling(t *testing.T) {
+// TestNodesThatNeverAnswer are not asked for ever, either.
+func TestNodesThatNeverAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, from := sampling(t, time.Second/2, "a")
-		time.Sleep(2*time.Minute + 15*time.Second)
+		s, from := sampling(t, 0)
+		time.Sleep(time.Minute)
+		if _, took := rate(t, s, "a"); took > patience {
+			t.Errorf("an answer about nobody took %v", took)
+		}
+		time.Sleep(2 * remembered)
 		before := len(from.samples())
-		cpu, took := rate(t, s, "a")
-		if cpu != 1000 || took != time.Second/2 || len(from.samples()) != before+1 {
-			t.Errorf("%d millicores after %v and %d samples", cpu, took, len(from.samples())-before)
+		time.Sleep(5 * time.Hour)
+		if after := len(from.samples()); after != before {
+			t.Errorf("%d more samples", after-before)
+		}
+	})
+}
+
+// TestFirstAnswerAfterIdling is made of two new samples: an autoscaler acts on it.
+func TestFirstAnswerAfterIdling(t *testing.T) {
+	for _, idle := range []time.Duration{20 * time.Second, time.Minute, 2*time.Minute + 15*time.Second, 30 * time.Minute, 5 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			s, from := sampling(t, time.Second/2, "a")
+			time.Sleep(idle)
+			began := time.Now()
+			found, err := s.GetNodeMetrics(&core.Node{ObjectMeta: meta.ObjectMeta{Name: "a"}})
+			if err != nil || len(found) != 1 {
+				t.Fatalf("after %v: %v, %v, with samples at %v", idle, found, err, from.samples())
+			}
+			window, age, took := found[0].Window.Duration, time.Since(found[0].Timestamp.Time), time.Since(began)
+			if found[0].Usage.Cpu().MilliValue() != 1000 || window > stale || age > fresh || took > firstPatience {
+				t.Errorf("after %v, and %v: %v over %v, %v old", idle, took, found[0].Usage.Cpu(), window, age)
+			}
+		})
+	}
+}
+
+// TestOldFiguresAreNotTold: a kubelet that has become slow leaves the question unanswered.
+func TestOldFiguresAreNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, from := sampling(t, 0, "a")
+		time.Sleep(20 * time.Minute)
+		from.slow(firstPatience + time.Second)
+		if cpu, took := rate(t, s, "a"); cpu != 0 || took > firstPatience {
+			t.Errorf("%d millicores after %v", cpu, took)
 		}
 	})
 }
@@ -148,8 +195,25 @@ func TestKubeletsThatHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := sampling(t, 9*time.Second, "a")
 		time.Sleep(3 * time.Minute)
+		if _, took := rate(t, s, "a"); took > firstPatience {
+			t.Errorf("the first answer took %v", took)
+		}
+		time.Sleep(20 * time.Second)
 		if cpu, took := rate(t, s, "a"); cpu != 1000 || took > patience {
 			t.Errorf("%d millicores after %v", cpu, took)
+		}
+	})
+}
+
+func TestAServerThatStopsKeepsNobodyWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSampler(storage.NewStorage(resolution))
+		s.scrape = (&scrapes{begin: time.Now(), nodes: []string{"a"}}).scrape
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		go s.run(ctx)
+		if _, took := rate(t, s, "a"); took != time.Second {
+			t.Errorf("the answer took %v", took)
 		}
 	})
 }
@@ -157,9 +221,10 @@ func TestKubeletsThatHang(t *testing.T) {
 func TestNewNodeSoonHasARate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, from := sampling(t, 0, "a")
-		time.Sleep(91 * time.Second)
+		time.Sleep(20 * time.Minute)
 		from.join("b")
-		time.Sleep(time.Minute + 15*time.Second)
+		rate(t, s, "b")
+		time.Sleep(soon)
 		if cpu, _ := rate(t, s, "b"); cpu == 0 {
 			t.Errorf("no rate, after samples at %v", from.samples())
 		}

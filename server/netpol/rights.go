@@ -12,6 +12,8 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apply "k8s.io/client-go/applyconfigurations/rbac/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/skerry-io/skerry/internal/wire"
 )
 
 const (
@@ -30,7 +32,7 @@ func Allow(ctx context.Context, client kubernetes.Interface) error {
 		WithRules(rule(core.GroupName, "namespaces", "pods"), rule(networking.GroupName, "networkpolicies")), force)
 	_, who := api.ClusterRoleBindings().Apply(ctx, apply.ClusterRoleBinding(role).WithLabels(marks).
 		WithRoleRef(apply.RoleRef().WithAPIGroup(rbac.GroupName).WithKind("ClusterRole").WithName(role)).
-		WithSubjects(apply.Subject().WithAPIGroup(rbac.GroupName).WithKind(rbac.GroupKind).WithName("system:nodes")), force)
+		WithSubjects(apply.Subject().WithAPIGroup(rbac.GroupName).WithKind(rbac.GroupKind).WithName(wire.NodeGroup)), force)
 	if err := errors.Join(what, who); err != nil {
 		return fmt.Errorf("let nodes watch network policies: %w", err)
 	}

@@ -81,7 +81,7 @@ func claim(ctx context.Context, client kubernetes.Interface, name, fingerprint s
 	if ours && fresh {
 		return nil
 	}
-	exists, err := nodeExists(ctx, client, name)
+	exists, err := Exists(ctx, client, name)
 	switch {
 	case err != nil:
 		return err
@@ -146,7 +146,8 @@ func since(record *core.Secret) time.Time {
 	return at
 }
 
-func nodeExists(ctx context.Context, client kubernetes.Interface, name string) (bool, error) {
+// Exists says that there is a Node of this name.
+func Exists(ctx context.Context, client kubernetes.Interface, name string) (bool, error) {
 	_, err := client.CoreV1().Nodes().Get(ctx, name, meta.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return false, nil

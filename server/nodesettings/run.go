@@ -8,15 +8,17 @@ import (
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/retry"
+
+	"github.com/skerry-io/skerry/server/events"
 )
 
 // Config is what the keeping of Nodes needs to know.
 type Config struct {
-	Own    string                    // name of the server's own Node, empty where it is none
+	Own    string                    // name of the server's own Node, empty where it is none, or where GiveRole looks after it
+	Member bool                      // the server keeps the datastore with others
 	Secret []byte                    // of the servers
 	Nodes  cache.SharedIndexInformer // of all Nodes; somebody else runs it
 	Log    *slog.Logger
@@ -26,15 +28,13 @@ type Config struct {
 func Run(ctx context.Context, client kubernetes.Interface, c Config, ready func()) error {
 	log := c.Log
 	k := keeper{client: client, seal: seal(c.Secret), log: log}
-	own := &role{client: client, node: c.Own}
+	own := &role{client: client, node: c.Own, member: c.Member}
 	look := func(object any) {
 		n, ok := object.(*core.Node)
 		if !ok {
 			return
 		}
-		if err := own.give(ctx, n); err != nil && ctx.Err() == nil {
-			log.Warn("this server's node did not get its role; its next report tries again", "node", n.Name, "err", err)
-		}
+		own.look(ctx, n, log)
 		if waitsForCloud(n) {
 			if err := k.lift(ctx, n.Name); err != nil && ctx.Err() == nil {
 				log.Warn("a node still waits for a cloud controller; its next report tries again", "node", n.Name, "err", err)
@@ -89,17 +89,6 @@ func (k keeper) settle(ctx context.Context, name string) error {
 
 // tell leaves an Event that `kubectl describe node` shows.
 func (k keeper) tell(ctx context.Context, name string, refused []string) error {
-	now := meta.Now()
-	_, err := k.client.CoreV1().Events(meta.NamespaceDefault).Create(ctx, &core.Event{
-		ObjectMeta:     meta.ObjectMeta{GenerateName: name + ".", Namespace: meta.NamespaceDefault},
-		InvolvedObject: core.ObjectReference{Kind: "Node", Name: name, UID: types.UID(name)}, // as the kubelet refers to its Node
-		Type:           core.EventTypeWarning,
-		Reason:         "SettingRefused",
-		Message:        fmt.Sprintf("a node may not give itself %v; set them with kubectl", refused),
-		Source:         core.EventSource{Component: "skerry"},
-		FirstTimestamp: now,
-		LastTimestamp:  now,
-		Count:          1,
-	}, meta.CreateOptions{})
-	return err
+	return events.Teller{Client: k.client, Component: "skerry"}.Tell(ctx, events.Event{About: events.Node(name), Type: core.EventTypeWarning,
+		Reason: "SettingRefused", Message: fmt.Sprintf("a node may not give itself %v; set them with kubectl", refused)})
 }

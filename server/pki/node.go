@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/wire"
 )
 
 // NodeCerts signs the three certificates of a node's one key: as kubelet towards the API, as kubelet towards those who
@@ -22,10 +23,10 @@ func (p *PKI) NodeCerts(name string, ips []netip.Addr, public crypto.PublicKey) 
 			return nil
 		}
 		var cert *x509.Certificate
-		cert, err = ca.Sign(s, public)
+		cert, err = ca.SignFor(p.NodeLife, s, public)
 		return cert
 	}
-	kubelet = sign(p.ClientCA, certs.Subject{Name: "system:node:" + name, Groups: []string{"system:nodes"}, Client: true})
+	kubelet = sign(p.ClientCA, certs.Subject{Name: wire.NodeUser + name, Groups: []string{wire.NodeGroup}, Client: true})
 	serving = sign(p.ServerCA, certs.Subject{Name: name, DNS: []string{name, "localhost"}, IPs: append(loopback, ips...), Server: true})
 	proxy = sign(p.ClientCA, certs.Subject{Name: "system:kube-proxy", Client: true})
 	return kubelet, serving, proxy, err

@@ -40,3 +40,29 @@ func TestAKeyOfAnotherKindIsRefused(t *testing.T) {
 		t.Error("an RSA key is taken")
 	}
 }
+
+func TestAMemberOfEtcdIsBothClientAndServer(t *testing.T) {
+	p, _ := reopen(t, t.TempDir(), testNames())
+	if p.MemberCA != nil {
+		t.Error("a single server has an authority for members")
+	}
+	ip := netip.MustParseAddr("10.0.0.1")
+	if err := p.OpenMember("pi", []netip.Addr{ip}, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	cert, _, err := p.Member.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted(t, cert, p.MemberCA, x509.ExtKeyUsageServerAuth)
+	trusted(t, cert, p.MemberCA, x509.ExtKeyUsageClientAuth)
+	if err := cert.VerifyHostname(ip.String()); err != nil {
+		t.Error(err)
+	}
+	if err := cert.CheckSignatureFrom(p.ClientCA.Certificate); err == nil {
+		t.Error("the authority of all clients has signed it")
+	}
+	if renewed, err := p.Renew(slog.New(slog.DiscardHandler)); len(renewed) > 0 || err != nil {
+		t.Errorf("renewed %v, %v", renewed, err)
+	}
+}

@@ -28,6 +28,7 @@ type PKI struct {
 	ServerCA  *certs.CA // signs what listens
 	ClientCA  *certs.CA // signs who asks
 	RequestCA *certs.CA // signs the aggregator when it speaks for a user
+	MemberCA  *certs.CA // signs members of etcd, and nobody else; nil until OpenMember
 
 	APIServer         certs.Pair // serving, on the API port
 	KubeletClient     certs.Pair // the API server towards kubelets
@@ -35,6 +36,10 @@ type PKI struct {
 	Admin             certs.Pair // the user of the kubeconfig
 	ControllerManager certs.Pair
 	Scheduler         certs.Pair
+	Member            certs.Pair // this server's member of etcd, towards the others and as a client of them; see OpenMember
+
+	// NodeLife is how long certificates of nodes are good; a year when it is zero.
+	NodeLife time.Duration
 
 	// ServiceAccountKey signs service account tokens.
 	ServiceAccountKey *ecdsa.PrivateKey
@@ -62,7 +67,7 @@ func Open(dir string, names Names, log *slog.Logger) (*PKI, error) {
 	return p, err
 }
 
-// Authority is where an authority's files lie: "server-ca", "client-ca" or "request-header-ca".
+// Authority is where an authority's files lie: "server-ca", "client-ca", "request-header-ca" or "etcd-ca".
 func (p *PKI) Authority(name string) certs.Pair { return p.pair(name) }
 
 // ServiceAccountKeyFile is the PEM file of the key that signs service account tokens.

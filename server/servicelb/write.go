@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/skerry-io/skerry/internal/wire"
+	"github.com/skerry-io/skerry/server/events"
 )
 
 // component is who Events are from.
@@ -81,33 +82,12 @@ func spread(text string) uint32 {
 	return sum.Sum32()
 }
 
-// longestName bounds what of a Service's name is in an Event's.
-const longestName = 200
-
-// tell leaves an Event that `kubectl describe service` shows, or counts one more of the same: its name is made of what it says.
+// tell leaves an Event that `kubectl describe service` shows.
 func (b *balancer) tell(ctx context.Context, s *core.Service, n notice) error {
-	events, now := b.client.CoreV1().Events(s.Namespace), meta.Now()
-	name := fmt.Sprintf("%s.%08x", strings.TrimRight(s.Name[:min(len(s.Name), longestName)], ".-"), spread(string(s.UID)+n.message))
-	_, err := events.Create(ctx, &core.Event{
-		ObjectMeta:     meta.ObjectMeta{Name: name, Namespace: s.Namespace},
-		InvolvedObject: core.ObjectReference{Kind: "Service", APIVersion: "v1", Namespace: s.Namespace, Name: s.Name, UID: s.UID},
-		Type:           core.EventTypeWarning,
-		Reason:         n.reason,
-		Message:        n.message,
-		Source:         core.EventSource{Component: component},
-		FirstTimestamp: now,
-		LastTimestamp:  now,
-		Count:          1,
-	}, meta.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
-		var have *core.Event
-		if have, err = events.Get(ctx, name, meta.GetOptions{}); err == nil {
-			have.Count, have.LastTimestamp = have.Count+1, now
-			_, err = events.Update(ctx, have, meta.UpdateOptions{})
-		}
-	}
-	if apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, core.NamespaceTerminatingCause) {
-		return nil // nobody is left to be told
-	}
-	return err
+	return events.Teller{Client: b.client, Component: component}.Tell(ctx, events.Event{
+		About:   core.ObjectReference{Kind: "Service", APIVersion: "v1", Namespace: s.Namespace, Name: s.Name, UID: s.UID},
+		Type:    core.EventTypeWarning,
+		Reason:  n.reason,
+		Message: n.message,
+	})
 }

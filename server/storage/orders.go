@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
 
 	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -36,7 +35,7 @@ func (s *Storage) Orders(ctx context.Context, node string, send func(wire.Volume
 	if !s.awaitStart(ctx) {
 		return nil
 	}
-	changed, leave := s.nodes.join(node)
+	changed, leave := s.nodes.Join(node)
 	defer leave()
 	var last wire.VolumeOrders
 	for {
@@ -82,43 +81,4 @@ func (s *Storage) known() []*core.PersistentVolume {
 		return nil // it reads memory, and does not fail
 	}
 	return all
-}
-
-// listeners are the nodes that listen for orders.
-type listeners struct {
-	mu sync.Mutex // guards at
-	at map[string]map[chan struct{}]bool
-}
-
-// join gives a channel on which the node is woken when its orders may have changed.
-func (l *listeners) join(node string) (changed <-chan struct{}, leave func()) {
-	wake := make(chan struct{}, 1)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.at == nil {
-		l.at = map[string]map[chan struct{}]bool{}
-	}
-	if l.at[node] == nil {
-		l.at[node] = map[chan struct{}]bool{}
-	}
-	l.at[node][wake] = true
-	return wake, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.at[node], wake)
-		if len(l.at[node]) == 0 {
-			delete(l.at, node)
-		}
-	}
-}
-
-func (l *listeners) wake(node string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for listener := range l.at[node] {
-		select {
-		case listener <- struct{}{}:
-		default: // it is awake already
-		}
-	}
 }

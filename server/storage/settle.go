@@ -99,7 +99,7 @@ func (s *Storage) orphan(ctx context.Context, v *core.PersistentVolume, node str
 		return err
 	}
 	of := v.Spec.ClaimRef
-	return s.tell(ctx, of.Namespace, core.ObjectReference{Kind: claimKind, APIVersion: "v1", Namespace: of.Namespace, Name: of.Name, UID: of.UID}, e)
+	return s.tell(ctx, core.ObjectReference{Kind: claimKind, APIVersion: "v1", Namespace: of.Namespace, Name: of.Name, UID: of.UID}, e)
 }
 
 // member looks for a Node; gone means that the cluster has none by that name, which is asked, as this server may only not

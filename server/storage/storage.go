@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/skerry-io/skerry/internal/listeners"
 	"github.com/skerry-io/skerry/internal/run"
 )
 
@@ -33,7 +34,8 @@ var errStarting = errors.New("claims and volumes are not known yet")
 type Storage struct {
 	log   *slog.Logger
 	rows  *run.Rows
-	nodes listeners
+	only  Only
+	nodes listeners.Nodes
 
 	started chan struct{} // closed by start, when clients and listers are set and know everything
 	start   func()
@@ -48,10 +50,16 @@ type Storage struct {
 // item is a claim or a volume that may need something done.
 type item struct{ namespace, claim, volume string }
 
-// New prepares a provisioner; Orders and Report wait for Run. The rows are told of claims and volumes that something is in
-// the way of.
-func New(rows *run.Rows, log *slog.Logger) *Storage {
-	s := &Storage{rows: rows, log: log, started: make(chan struct{}), ended: make(chan struct{})}
+// Only has something done while this server leads.
+type Only func(func(ctx context.Context, ready func()) error) func(ctx context.Context, ready func()) error
+
+// New prepares a provisioner; Orders and Report wait for Run, and any server answers them. The rows are told of claims and volumes that
+// something is in the way of. only is for what one server does for all; nil where there is one.
+func New(rows *run.Rows, only Only, log *slog.Logger) *Storage {
+	if only == nil {
+		only = func(do func(context.Context, func()) error) func(context.Context, func()) error { return do }
+	}
+	s := &Storage{rows: rows, only: only, log: log, started: make(chan struct{}), ended: make(chan struct{})}
 	s.start = sync.OnceFunc(func() { close(s.started) })
 	return s
 }
@@ -88,7 +96,8 @@ func (s *Storage) Run(ctx context.Context, client kubernetes.Interface, nodes ca
 	}
 	s.start()
 	defer close(s.ended) // so that no node's open request delays the end
-	working.Go(func() { s.toil(ctx) })
+	toil := s.only(s.toil)
+	working.Go(func() { _ = toil(ctx, func() {}) }) // it has no error
 	ready()
 	<-ctx.Done()
 	return nil
@@ -139,7 +148,7 @@ func (s *Storage) seeClaim(object any) {
 		return
 	}
 	s.work.Add(item{namespace: c.Namespace, claim: c.Name})
-	s.nodes.wake(c.Annotations[annotationSelected])
+	s.nodes.Wake(c.Annotations[annotationSelected])
 }
 
 func (s *Storage) seeVolume(object any) {
@@ -148,7 +157,7 @@ func (s *Storage) seeVolume(object any) {
 		return
 	}
 	s.work.Add(item{volume: v.Name})
-	s.nodes.wake(v.Annotations[annotationNode])
+	s.nodes.Wake(v.Annotations[annotationNode])
 }
 
 // seeNode looks at all that lies on a node, or is to be made there.
@@ -174,12 +183,13 @@ func (s *Storage) seeNode(object any) {
 	}
 }
 
-// toil works on what was seen, one after the other.
-func (s *Storage) toil(ctx context.Context) {
+// toil works on what was seen, one after the other. On a server that does not lead it waits in the queue, each once.
+func (s *Storage) toil(ctx context.Context, _ func()) error {
+	defer context.AfterFunc(ctx, s.work.ShutDown)()
 	for {
 		next, closed := s.work.Get()
 		if closed {
-			return
+			return nil
 		}
 		err := s.settle(ctx, next)
 		if err != nil && ctx.Err() == nil {

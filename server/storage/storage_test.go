@@ -72,7 +72,7 @@ func report() wire.VolumeReport {
 func start(t *testing.T, objects ...runtime.Object) (*Storage, kubernetes.Interface) {
 	t.Helper()
 	client := fake.NewClientset(objects...)
-	s := New(&run.Rows{}, slog.New(slog.DiscardHandler))
+	s := New(&run.Rows{}, nil, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
 	ended, ready := make(chan error, 1), make(chan struct{})
 	nodes := nodesOf(t, client)
@@ -347,7 +347,7 @@ func TestLongNamesFit(t *testing.T) {
 
 func TestANodeThatListensDoesNotDelayTheEnd(t *testing.T) {
 	client := fake.NewClientset(class())
-	s := New(nil, slog.New(slog.DiscardHandler))
+	s := New(nil, nil, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(t.Context())
 	ended, listens := make(chan error, 2), make(chan struct{})
 	nodes := nodesOf(t, client)

@@ -60,8 +60,8 @@ func (s *Supervisor) config(w http.ResponseWriter, r *http.Request, c caller) er
 	return s.tell(w, s.Cluster)
 }
 
-func (s *Supervisor) servers(w http.ResponseWriter, _ *http.Request, _ caller) error {
-	return s.tell(w, wire.Servers{URLs: s.Servers()})
+func (s *Supervisor) servers(w http.ResponseWriter, r *http.Request, _ caller) error {
+	return s.tell(w, wire.Servers{URLs: s.Servers(r.Context())})
 }
 
 // connect hands the request of a node's tunnel over, for as long as the tunnel lives.
@@ -90,6 +90,11 @@ func (s *Supervisor) changeToken(w http.ResponseWriter, r *http.Request, c calle
 		return err
 	}
 	s.Log.Info("the server token was changed", "from", addressOf(r))
+	if s.Changed != nil {
+		if err := s.Changed(r.Context()); err != nil {
+			return refusal{http.StatusServiceUnavailable, "the token is changed on this server, and the others could not be told: " + err.Error()}
+		}
+	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

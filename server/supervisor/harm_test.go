@@ -73,6 +73,7 @@ func TestHarmOverRealConnections(t *testing.T) {
 		"a header that stops":    {secure, "GET /v1-skerry/ping HTTP/1.1\r\nHo", headerPatience + slack, ""},
 		"a body that stops":      {secure, joinHead(s.secret(), 1000) + "{", readPatience + slack, "408"},
 		"a body nobody wants":    {secure, "GET /v1-skerry/ping HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx", readPatience + slack, "pong"},
+		"a stranger who lasts":   {secure, "POST " + wire.PathSecrets + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx", readPatience + slack, "401"},
 		"a body that is too big": {secure, joinHead(s.secret(), maxBody+1) + strings.Repeat(" ", maxBody+1), slack, "413"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,6 +99,38 @@ func joinHead(secret string, length int) string {
 	r, _ := http.NewRequest(http.MethodPost, "https://x"+wire.PathJoin, nil)
 	r.SetBasicAuth(wire.JoinUser, secret)
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", wire.PathJoin, r.Header.Get("Authorization"), length)
+}
+
+// TestARequestThatLastsIsNotEnded: the time that a stranger has is not that of a node.
+func TestARequestThatLastsIsNotEnded(t *testing.T) {
+	t.Parallel()
+	s, key := newSite(t), newKey(t)
+	s.Connect = func(string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case <-time.After(readPatience + time.Second):
+				_, _ = io.WriteString(w, "still here")
+			case <-r.Context().Done():
+			}
+		})
+	}
+	address, _ := s.open(t)
+	client := tls.Certificate{Certificate: [][]byte{certOf(t, s.PKI.ClientCA, key, "system:node:server", "system:nodes").Raw}, PrivateKey: key}
+	for _, two := range []bool{false, true} {
+		t.Run(fmt.Sprintf("HTTP/2 %t", two), func(t *testing.T) {
+			t.Parallel()
+			transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{client}}, ForceAttemptHTTP2: two}
+			defer transport.CloseIdleConnections()
+			answer, err := (&http.Client{Transport: transport}).Get("https://" + address + wire.PathConnect)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			if text, err := io.ReadAll(answer.Body); err != nil || string(text) != "still here" || (answer.ProtoMajor == 2) != two {
+				t.Errorf("%s: %q, %v", answer.Proto, text, err)
+			}
+		})
+	}
 }
 
 // TestAConnectionIsReusedAfterALimitedRequest: the time a request may take must not end the next one.

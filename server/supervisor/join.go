@@ -40,7 +40,7 @@ func (s *Supervisor) join(w http.ResponseWriter, r *http.Request, c caller) erro
 	if err != nil {
 		return err
 	}
-	return s.grant(w, ask, "a node got its certificates")
+	return s.grant(r.Context(), w, ask, "a node got its certificates")
 }
 
 // joinOwn lets the node of this process have its name at once: it needs its certificates before the API server can say
@@ -67,7 +67,8 @@ func (s *Supervisor) claim(ctx context.Context, ask request) error {
 	return taken(nodes.Claim(ctx, client, ask.Name, ask.fingerprint))
 }
 
-// certificates gives a node new certificates, for the key it has and the name it has.
+// certificates gives a node new certificates, for the key it has and the name it has. One whose certificate is over, because
+// it was away, gets them too: it is known by its key.
 func (s *Supervisor) certificates(w http.ResponseWriter, r *http.Request, c caller) error {
 	ask, err := readJoin(w, r)
 	switch {
@@ -79,10 +80,46 @@ func (s *Supervisor) certificates(w http.ResponseWriter, r *http.Request, c call
 	case ask.fingerprint != c.fingerprint:
 		return refusal{http.StatusForbidden, "the public key is not the one of the client certificate"}
 	}
+	if c.late {
+		if err := s.returned(r, c); err != nil {
+			return err
+		}
+		return s.grant(r.Context(), w, ask, "a node whose certificates were over got new ones for its key")
+	}
 	if err := s.known(r.Context(), c); err != nil {
 		return err
 	}
-	return s.grant(w, ask, "a node got new certificates")
+	return s.grant(r.Context(), w, ask, "a node got new certificates")
+}
+
+// returned wants of a node that comes back after its time that nobody gave it up meanwhile: its name still belongs to its key,
+// and its Node was not deleted. Who is refused may not ask often.
+func (s *Supervisor) returned(r *http.Request, c caller) error {
+	if !s.limits.mayReturn(r) {
+		return refusal{http.StatusTooManyRequests, "too many refused certificates from this address; try again in a moment"}
+	}
+	err := s.missed(r.Context(), c)
+	var no refusal
+	if errors.As(err, &no) {
+		s.Log.Warn("a node whose certificates are over is refused", "node", c.name, "from", addressOf(r), "why", no.reason)
+		s.limits.turnedAway(r)
+	}
+	return err
+}
+
+// missed is nil for a node that is to come back.
+func (s *Supervisor) missed(ctx context.Context, c caller) error {
+	if c.name == s.Own {
+		return refusal{http.StatusForbidden, "this server's own node joins with the server's token"}
+	}
+	if err := s.known(ctx, c); err != nil {
+		return err
+	}
+	exists, err := nodes.Exists(ctx, s.Client(), c.name)
+	if err == nil && !exists {
+		return refusal{http.StatusForbidden, fmt.Sprintf("the Node %q was deleted while its certificates ran out; to cure: start the node again with a token", c.name)}
+	}
+	return err
 }
 
 // known wants that a node's name still belongs to its key: a machine that was replaced still has its certificate.
@@ -112,8 +149,8 @@ func taken(err error) error {
 }
 
 // grant signs a node's certificates and tells it what the cluster has in common.
-func (s *Supervisor) grant(w http.ResponseWriter, ask request, event string) error {
-	kubelet, serving, proxy, err := s.PKI.NodeCerts(ask.Name, s.allowed(ask), ask.public)
+func (s *Supervisor) grant(ctx context.Context, w http.ResponseWriter, ask request, event string) error {
+	kubelet, serving, proxy, err := s.PKI.NodeCerts(ask.Name, s.allowed(ctx, ask), ask.public)
 	if err != nil {
 		return fmt.Errorf("sign the certificates of %s: %w", ask.Name, err)
 	}
@@ -131,12 +168,16 @@ func (s *Supervisor) grant(w http.ResponseWriter, ask request, event string) err
 // allowed are the addresses that a node's certificate may be good for: a node that could serve at the API server's could
 // pass for it. Behind another router a node can have such an address all the same; through its tunnel it is called by its
 // name, which the certificate has.
-func (s *Supervisor) allowed(ask request) []netip.Addr {
+func (s *Supervisor) allowed(ctx context.Context, ask request) []netip.Addr {
 	if ask.Name == s.Own {
 		return ask.Addresses
 	}
+	var others []netip.Addr
+	if s.Taken != nil {
+		others = s.Taken(ctx, ask.Name)
+	}
 	return slices.DeleteFunc(slices.Clone(ask.Addresses), func(ip netip.Addr) bool {
-		if !s.PKI.ServesAt(ip) {
+		if !s.PKI.ServesAt(ip) && !slices.Contains(others, ip.Unmap()) {
 			return false
 		}
 		if s.Connect == nil {

@@ -14,7 +14,7 @@ import (
 const (
 	clientRate, clientBurst = 100, 1000
 	allRate, allBurst       = 1000, 5000
-	guessRate, guessBurst   = 1, 30 // wrong tokens
+	guessRate, guessBurst   = 1, 30 // wrong tokens, and as many refused certificates
 	// maxClients bounds how many addresses are told apart.
 	maxClients = 4096
 	// forgetAfter is when a client that asks nothing has all of its allowance again, with some time to spare.
@@ -32,8 +32,8 @@ type limits struct {
 
 // allowance is what one address may still ask.
 type allowance struct {
-	requests, guesses *rate.Limiter
-	last              time.Time
+	requests, guesses, returns *rate.Limiter
+	last                       time.Time
 }
 
 func newLimits() *limits {
@@ -41,7 +41,8 @@ func newLimits() *limits {
 }
 
 func newAllowance() *allowance {
-	return &allowance{requests: rate.NewLimiter(clientRate, clientBurst), guesses: rate.NewLimiter(guessRate, guessBurst)}
+	return &allowance{requests: rate.NewLimiter(clientRate, clientBurst), guesses: rate.NewLimiter(guessRate, guessBurst),
+		returns: rate.NewLimiter(guessRate, guessBurst)}
 }
 
 // allow takes the cost of a request from the client's allowance. This machine's own requests are not limited: a flood
@@ -60,6 +61,13 @@ func (l *limits) mayGuess(r *http.Request) bool { return l.of(addressOf(r)).gues
 
 // guessed counts a wrong token.
 func (l *limits) guessed(r *http.Request) { l.of(addressOf(r)).guesses.Allow() }
+
+// mayReturn says that not too many nodes have shown certificates from there that were over, and were refused. Tokens are counted by
+// themselves: nodes that were given up must not keep others behind the same router from joining.
+func (l *limits) mayReturn(r *http.Request) bool { return l.of(addressOf(r)).returns.Tokens() >= 1 }
+
+// turnedAway counts such a certificate.
+func (l *limits) turnedAway(r *http.Request) { l.of(addressOf(r)).returns.Allow() }
 
 func (l *limits) of(from netip.Addr) *allowance {
 	key := network(from)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/serve"
+	"github.com/skerry-io/skerry/internal/traffic"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -28,6 +29,8 @@ const (
 	maxHeader, headerPatience = 64 << 10, 10 * time.Second
 	// anonymousPatience is how long the body may take of a request that says nothing about who makes it.
 	anonymousPatience = 30 * time.Second
+	// keepAlive is how long a connection may be idle until the kernel asks whether it lives. Nodes ask before.
+	keepAlive = 2 * time.Minute
 )
 
 // Port is the server's one listener.
@@ -40,6 +43,8 @@ type Port struct {
 	mu    sync.Mutex // guards named
 	named map[string]*tls.Certificate
 
+	stalled func() bool // nil, or says that the API server could answer nothing true; set before Run
+
 	api     http.Handler  // set before apiSet closes
 	apiSet  chan struct{} // closed by SetAPI
 	setOnce sync.Once
@@ -51,6 +56,10 @@ func NewPort(address string, serving func() *tls.Certificate, own http.Handler, 
 	return &Port{address: address, serving: serving, own: own, log: log,
 		named: map[string]*tls.Certificate{}, apiSet: make(chan struct{})}
 }
+
+// Stalled has the port turn clients away while is says that the datastore has been out of reach for a while: they have other servers
+// to ask. It is called before Run.
+func (p *Port) Stalled(is func() bool) { p.stalled = is }
 
 // SetAPI gives the port the API server's handler; requests that waited go on. loopback is the certificate by which the
 // API server knows itself when it calls itself by name.
@@ -66,7 +75,7 @@ func (p *Port) SetAPI(api http.Handler, name string, loopback *tls.Certificate) 
 
 // Run listens and serves until ctx ends.
 func (p *Port) Run(ctx context.Context, ready func()) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.address)
+	listener, err := (&net.ListenConfig{KeepAlive: keepAlive}).Listen(ctx, "tcp", p.address)
 	if err != nil {
 		return portFault(p.address, err)
 	}
@@ -89,7 +98,7 @@ func (p *Port) Run(ctx context.Context, ready func()) error {
 		MaxUploadBufferPerConnection: 25600 << 10, IdleTimeout: 90 * time.Second}); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	return serve.TLS(ctx, srv, listener, stopPatience, ready)
+	return serve.TLS(ctx, srv, traffic.Listener{Listener: listener}, stopPatience, ready)
 }
 
 func portFault(address string, err error) error {
@@ -128,7 +137,22 @@ func (p *Port) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the API server is starting", http.StatusServiceUnavailable)
 		return
 	}
+	if p.stalled != nil && !asksForHealth(r.URL.Path) && !p.itself(r) && p.stalled() {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "this server does not reach most of the others", http.StatusServiceUnavailable)
+		return
+	}
 	p.api.ServeHTTP(w, r)
+}
+
+// itself says that the API server asks itself.
+func (p *Port) itself(r *http.Request) bool {
+	if r.TLS == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.named[r.TLS.ServerName] != nil
 }
 
 // anonymous says that the API server will refuse the request, as soon as it has arrived.

@@ -221,3 +221,37 @@ func TestRequestsWaitForTheAPIServer(t *testing.T) {
 func always(cert *tls.Certificate) func() *tls.Certificate {
 	return func() *tls.Certificate { return cert }
 }
+
+func TestAStalledServerSendsClientsElsewhere(t *testing.T) {
+	serving, roots := newServing(t, "node")
+	loopback, loopbackRoots := newServing(t, "loopback")
+	address := freeAddress(t)
+	p := NewPort(address, always(serving), says("ours"), slog.New(slog.DiscardHandler))
+	stalled := true
+	p.Stalled(func() bool { return stalled })
+	stop := start(t, p)
+	p.SetAPI(says("theirs"), "loopback", loopback)
+	answer, err := client(t, roots, "").Get("https://" + address + "/api/v1/nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" || !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/plain") {
+		t.Errorf("got %s, %v", answer.Status, answer.Header)
+	}
+	for path, want := range map[string]string{"/readyz": "HTTP/2.0 theirs", wire.PathPing: "HTTP/2.0 ours"} {
+		if got := get(t, client(t, roots, ""), "https://"+address+path); got != want {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+	if got := get(t, client(t, loopbackRoots, "loopback"), "https://"+address+"/api"); got != "HTTP/2.0 theirs" {
+		t.Errorf("the API server hears of itself %q", got)
+	}
+	stalled = false
+	if got := get(t, client(t, roots, ""), "https://"+address+"/api/v1/nodes"); got != "HTTP/2.0 theirs" {
+		t.Errorf("afterwards: %q", got)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -68,8 +69,9 @@ func newSite(t *testing.T) *site {
 			}
 			return s.api
 		},
-		Servers: func() []string { return []string{"https://10.0.0.1:6443"} },
+		Servers: func(context.Context) []string { return []string{"https://10.0.0.1:6443"} },
 		Connect: func(node string) http.Handler { return says("tunnel of " + node) },
+		Rights:  rights{},
 		Report: func() status.Report {
 			return status.Report{Condition: status.Starting, Services: []status.Service{{State: run.State{Name: "kubelet", Phase: run.Waiting, WaitsFor: []string{"images"}}}}}
 		},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -20,12 +21,17 @@ type Config struct {
 	PKI     *pki.PKI
 	Tokens  *token.Store
 	Cluster wire.Cluster
-	Own     string                         // name of the node in this process, empty when there is none
-	Client  func() kubernetes.Interface    // an administrator's; nil while the API server is starting
-	Servers func() []string                // URLs of the cluster's servers
-	Connect func(node string) http.Handler // takes a node's tunnel; nil when there is none
-	Volumes Volumes                        // what nodes do about volumes; nil when that is switched off
-	Report  func() status.Report           // how this process is
+	Own     string                                              // name of the node in this process, empty when there is none
+	Client  func() kubernetes.Interface                         // an administrator's; nil while the API server is starting
+	Servers func(context.Context) []string                      // URLs of the cluster's servers
+	Taken   func(ctx context.Context, node string) []netip.Addr // addresses of servers, but for those of this node
+	Entry   Entry                                               // lets further servers in and out; nil while there can be none
+	Changed func(context.Context) error                         // told after the server token was changed
+	Connect func(node string) http.Handler                      // takes a node's tunnel; nil when there is none
+	Volumes Volumes                                             // what nodes do about volumes; nil when that is switched off
+	Secrets Secrets                                             // how Secrets are stored; nil where nothing can be said of it
+	Rights  PodRights                                           // what nodes may answer their pods
+	Report  func() status.Report                                // how this process is
 	Log     *slog.Logger
 }
 
@@ -63,7 +69,7 @@ type route struct {
 
 // lasts tells the routes on which one request lives for as long as the node does.
 func (r route) lasts() bool {
-	return r.path == wire.PathConnect || r.path == wire.PathVolumes && r.method == http.MethodGet
+	return r.path == wire.PathConnect || r.path == wire.PathVolumes && r.method == http.MethodGet || r.path == wire.PathSecrets || r.path == wire.PathPodRights
 }
 
 // table says who may call what. Whatever is not in it does not exist.
@@ -74,14 +80,20 @@ func (s *Supervisor) table() []route {
 		{http.MethodGet, wire.PathCACerts, anyone, cheap, s.caCerts},
 		{http.MethodGet, wire.PathReady, anyone, cheap, s.ready},
 		{http.MethodPost, wire.PathJoin, tokenHolder, signing, s.join},
-		{http.MethodPost, wire.PathCertificates, node, signing, s.certificates},
+		{http.MethodPost, wire.PathEnter, serverTokenHolder, signing, s.enter},
+		{http.MethodPost, wire.PathCertificates, lateNode, signing, s.certificates},
 		{http.MethodGet, wire.PathConfig, node, cheap, s.config},
 		{http.MethodGet, wire.PathServers, node, cheap, s.servers},
 		{http.MethodGet, wire.PathConnect, node, cheap, s.connect},
 		{http.MethodGet, wire.PathVolumes, node, cheap, s.volumeOrders},
 		{http.MethodPost, wire.PathVolumes, node, cheap, s.volumeReport},
+		{http.MethodGet, wire.PathPodRights, node, cheap, s.podRights},
+		{http.MethodDelete, wire.PathMembers, administrator, cheap, s.leave},
 		{http.MethodGet, wire.PathMetrics, administrator, cheap, s.metrics},
 		{http.MethodPut, wire.PathToken, administrator, cheap, s.changeToken},
+		{http.MethodGet, wire.PathSecrets, administrator, cheap, s.secretsStatus},
+		{http.MethodPost, wire.PathSecrets, administrator, cheap, s.secretsRotate},
+		{http.MethodGet, wire.PathSecretsLoaded, administrator, cheap, s.secretsLoaded},
 	}
 }
 
@@ -103,14 +115,18 @@ func (s *Supervisor) guard(route route) http.Handler {
 			refuse(w, refusal{http.StatusTooManyRequests, "too many requests; try again in a moment"})
 			return
 		}
+		// A recorder in a test has no deadlines; a real connection always does.
+		connection := http.NewResponseController(w)
+		_ = connection.SetReadDeadline(time.Now().Add(readPatience))
 		if !route.lasts() {
-			// A recorder in a test has no deadlines; a real connection always does.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readPatience))
 			ctx, cancel := context.WithTimeout(r.Context(), answerPatience)
 			defer cancel()
 			r = r.WithContext(ctx)
 		}
 		c, err := s.identify(route.who, r)
+		if err == nil && route.lasts() { // strangers may not stay
+			_ = connection.SetReadDeadline(time.Time{})
+		}
 		if err == nil {
 			err = route.serve(w, r, c)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/skerry-io/skerry/internal/lines"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -21,13 +22,16 @@ func (s *Supervisor) volumeOrders(w http.ResponseWriter, r *http.Request, c call
 	if err := s.keepsVolumes(r.Context(), c); err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	lines, flush := json.NewEncoder(w), http.NewResponseController(w)
-	err := s.Volumes.Orders(r.Context(), c.name, func(orders wire.VolumeOrders) error {
-		if err := lines.Encode(orders); err != nil {
+	say, err := lines.Open(w)
+	if err != nil {
+		return err
+	}
+	err = s.Volumes.Orders(r.Context(), c.name, func(orders wire.VolumeOrders) error {
+		line, err := json.Marshal(orders)
+		if err != nil {
 			return err
 		}
-		return flush.Flush()
+		return say(line)
 	})
 	if err != nil && r.Context().Err() == nil {
 		s.Log.Debug("a node does not listen any more", "node", c.name, "err", err)

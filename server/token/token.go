@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/wire"
 )
@@ -30,6 +31,9 @@ type Config struct {
 	AgentFile string // of the agent token, which exists only while one is chosen
 	Chosen    string // server token of the settings, empty when there is none
 	Agent     string // agent token of the settings
+	// Shared says that the files are those of several servers: they count whatever the settings of this one say, but for an agent token
+	// that is set.
+	Shared bool
 }
 
 // Store is the opened tokens of a server.
@@ -54,6 +58,10 @@ func Open(c Config, ca *x509.Certificate, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Shared && text != nil {
+		s.mind(chosen, string(text), log)
+		chosen = ""
+	}
 	switch {
 	case chosen != "":
 		s.server = chosen
@@ -68,7 +76,7 @@ func Open(c Config, ca *x509.Certificate, log *slog.Logger) (*Store, error) {
 		s.server = wire.NewToken(ca).Secret
 	}
 	if string(text) != line(s.Server()) {
-		if err := certs.WriteFile(c.File, []byte(line(s.Server())), 0o600); err != nil {
+		if err := durable.WriteFile(c.File, []byte(line(s.Server())), 0o600); err != nil {
 			return nil, err
 		}
 	}
@@ -93,7 +101,20 @@ func (s *Store) choice(log *slog.Logger) (string, error) {
 	return set.Secret, nil
 }
 
+// mind tells that the token of the settings is not the one of the servers.
+func (s *Store) mind(chosen, text string, log *slog.Logger) {
+	if kept, err := wire.ParseToken(text); err == nil && chosen != "" && chosen != kept.Secret {
+		log.Warn("the settings name another server token than the one of this cluster's servers, which counts", "file", s.config.File,
+			"cure", "remove token or token-file from the settings; `skerry token rotate` changes the token of all servers")
+	}
+}
+
 func (s *Store) openAgent() error {
+	if s.config.Agent == "" && s.config.Shared {
+		var err error
+		s.agent, err = readAgent(s.config.AgentFile)
+		return err
+	}
 	if s.config.Agent == "" {
 		if err := os.Remove(s.config.AgentFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove the agent token that is no longer set: %w", err)
@@ -108,7 +129,48 @@ func (s *Store) openAgent() error {
 	if text, err := os.ReadFile(s.config.AgentFile); err == nil && string(text) == line(s.Agent()) {
 		return nil
 	}
-	return certs.WriteFile(s.config.AgentFile, []byte(line(s.Agent())), 0o600)
+	return durable.WriteFile(s.config.AgentFile, []byte(line(s.Agent())), 0o600)
+}
+
+// readAgent reads the agent token's file, which need not exist.
+func readAgent(file string) (secret string, err error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	kept, err := wire.ParseToken(string(text))
+	if err != nil {
+		return "", fault.New("the agent token's file %s is empty or damaged", file).Fix("set agent-token, or put the file back from another server")
+	}
+	return kept.Secret, nil
+}
+
+// Reload takes the tokens from their files, where another server's have come. The old server token does not come back by the settings.
+func (s *Store) Reload() error {
+	text, err := os.ReadFile(s.config.File)
+	if err != nil {
+		return err
+	}
+	now, err := wire.ParseToken(string(text))
+	if err != nil {
+		return err
+	}
+	agent, err := readAgent(s.config.AgentFile)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Secret != s.server {
+		if err := durable.WriteFile(s.replacedFile(), []byte(digest(s.server)+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
+	s.server, s.agent = now.Secret, agent
+	return nil
 }
 
 func line(t wire.Token) string { return t.String() + "\n" }
@@ -178,10 +240,10 @@ func (s *Store) Change(text string) error {
 	}
 	// First that the old one is dead, then the new one: a power cut between the two leaves the old one in the file, and
 	// there it counts.
-	if err := certs.WriteFile(s.replacedFile(), []byte(digest(s.server)+"\n"), 0o600); err != nil {
+	if err := durable.WriteFile(s.replacedFile(), []byte(digest(s.server)+"\n"), 0o600); err != nil {
 		return err
 	}
-	if err := certs.WriteFile(s.config.File, []byte(line(wire.Token{CAHash: s.hash, Secret: made.Secret})), 0o600); err != nil {
+	if err := durable.WriteFile(s.config.File, []byte(line(wire.Token{CAHash: s.hash, Secret: made.Secret})), 0o600); err != nil {
 		return err
 	}
 	s.server = made.Secret

@@ -16,20 +16,10 @@ import (
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/wire"
+	"github.com/skerry-io/skerry/tests/certtest"
 )
 
-func authority(t *testing.T) *x509.Certificate {
-	t.Helper()
-	key, err := certs.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := certs.NewCA("ca", key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ca.Certificate
-}
+func authority(t *testing.T) *x509.Certificate { return certtest.CA(t, "ca").Certificate }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
@@ -226,5 +216,41 @@ func TestNoAPIToAsk(t *testing.T) {
 	store := mustOpen(t, at(t.TempDir()), authority(t))
 	if err := store.Check(context.Background(), nil, "abcdef.0123456789abcdef"); !errors.Is(err, ErrNoAPI) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheFilesOfSeveralServersCount(t *testing.T) {
+	ca, c := authority(t), at(t.TempDir())
+	c.Chosen, c.Agent = "one", "agents"
+	mustOpen(t, c, ca)
+	c.Chosen, c.Agent, c.Shared = "another", "", true
+	s := mustOpen(t, c, ca)
+	if s.Server().Secret != "one" || s.Agent().Secret != "agents" {
+		t.Errorf("the tokens are %s and %s", s.Server().Secret, s.Agent().Secret)
+	}
+	// Another server changes both.
+	for file, text := range map[string]string{c.File: "two", c.AgentFile: "others"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if !s.IsServer("two") || s.IsServer("one") || s.Agent().Secret != "others" {
+		t.Errorf("the tokens are %s and %s", s.Server().Secret, s.Agent().Secret)
+	}
+	c.Chosen, c.Shared = "one", false
+	if s := mustOpen(t, c, ca); s.IsServer("one") {
+		t.Error("the token that was replaced came back by the settings")
+	}
+	if err := s.Reload(); err != nil || s.Agent().Secret != "two" { // the settings of that start have removed the agent token's file
+		t.Errorf("agents join with %s, %v", s.Agent().Secret, err)
+	}
+	if err := os.WriteFile(c.File, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reload(); err == nil {
+		t.Error("an empty file is taken for a token")
 	}
 }
