@@ -10,13 +10,17 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/skerry-io/skerry/agent/identity"
+	"github.com/skerry-io/skerry/agent/kubelet"
 	"github.com/skerry-io/skerry/agent/network"
+	"github.com/skerry-io/skerry/agent/podrights"
 	"github.com/skerry-io/skerry/agent/registries"
 	"github.com/skerry-io/skerry/agent/servers"
 	"github.com/skerry-io/skerry/internal/config"
 	"github.com/skerry-io/skerry/internal/host"
+	"github.com/skerry-io/skerry/internal/traffic"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -29,11 +33,14 @@ type Node struct {
 	programs string                         // directory of helper programs
 	id       *identity.Node
 	servers  *servers.Servers
+	rights   *podrights.Rights // of the node's pods while no server is in reach; nil beside a server
 	host     facts
 	ledger   *host.Ledger
 
 	registries  registries.Config
 	told        told
+	traffic     *traffic.Meter
+	line        line
 	controllers <-chan struct{} // closes when controllers in this process are built; nil without them
 	log         *slog.Logger
 }
@@ -46,6 +53,9 @@ type Needs struct {
 	Programs string                     // directory of the helper programs: shim, runc, CNI plugins
 	Ledger   *host.Ledger
 	Log      *slog.Logger
+	Traffic  *traffic.Meter  // counts what goes to servers on other machines; nil for nobody
+	Heard    func(time.Time) // is told the time of the cluster's servers; nil for nobody
+	Stepped  <-chan struct{} // gets an entry when this machine's clock was set; nil for never
 	// Controllers closes when Kubernetes' controllers are built, where they run in the same process.
 	Controllers <-chan struct{}
 }
@@ -53,8 +63,11 @@ type Needs struct {
 // New looks at the host and writes into the ledger what the node is going to do to it.
 func New(c config.Node, n Needs) (*Node, error) {
 	node := &Node{config: c, paths: c.Paths(), ips: n.IPs, programs: n.Programs, ledger: n.Ledger, log: n.Log,
-		controllers: n.Controllers}
-	var err error
+		traffic: n.Traffic, controllers: n.Controllers}
+	err := kubelet.PlainLists()
+	if err != nil {
+		return nil, err
+	}
 	if node.host, err = look(n.Log); err != nil {
 		return nil, err
 	}
@@ -71,6 +84,9 @@ func New(c config.Node, n Needs) (*Node, error) {
 		Name:      c.NodeName,
 		Addresses: n.IPs,
 		Token:     n.Token,
+		Others:    func() []string { return node.servers.URLs() },
+		Heard:     n.Heard,
+		Stepped:   n.Stepped,
 		Beside:    n.Controllers != nil,
 	}, n.Log)
 	node.servers = servers.Open(servers.Config{
@@ -80,6 +96,9 @@ func New(c config.Node, n Needs) (*Node, error) {
 		Node:       c.NodeName,
 		Kubeconfig: node.id.KubeProxyConfig(),
 	}, n.Log)
+	if n.Controllers == nil {
+		node.rights = podrights.Open(podrights.Config{File: filepath.Join(node.paths.AgentDir(), "pod-rights"), Kubeconfig: node.id.KubeletConfig(), Log: n.Log})
+	}
 	return node, nil
 }
 

@@ -4,19 +4,25 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/skerry-io/skerry/agent/apicache"
 	"github.com/skerry-io/skerry/agent/endpoint"
+	"github.com/skerry-io/skerry/agent/heartbeat"
 	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 )
 
 // api is the API as this node's components see it. An agent also answers from what servers said last; beside a server there
 // always is one.
 func (n *Node) api(ctx context.Context, ready func()) error {
-	c := endpoint.Config{Address: n.endpoint(), Servers: n.servers, Rows: &n.told.api}
+	c := endpoint.Config{Address: n.endpoint(), Servers: n.servers, Rows: &n.told.api, Back: n.back, Traffic: n.traffic, Counts: n.id.Counts}
+	c.Shorten = func(servers endpoint.Upstream) http.RoundTripper {
+		return heartbeat.Around(heartbeat.Config{Node: n.id.Name(), Caller: endpoint.Caller, Line: &n.line}, servers)
+	}
 	if n.controllers != nil {
 		return endpoint.New(c, n.id, n.log).Run(ctx, ready)
 	}
@@ -30,7 +36,16 @@ func (n *Node) api(ctx context.Context, ready func()) error {
 	defer stop()
 	writing.Go(func() { cache.Run(until) })
 	c.Offline = offline{cache}
+	c.Pods = endpoint.Pods{At: n.podDoor(), From: n.cluster().ClusterCIDR, Certificate: n.id.Local}
 	return endpoint.New(c, n.id, n.log).Run(ctx, ready)
+}
+
+// back hurries what waits for a server: one is in reach again.
+func (n *Node) back() {
+	n.line.hurry()
+	if n.rights != nil {
+		n.rights.Hurry()
+	}
 }
 
 // cache opens what this node remembers of the API.
@@ -46,7 +61,7 @@ func (n *Node) cache() (*apicache.Cache, error) {
 		if err := os.MkdirAll(filepath.Dir(mark), 0o711); err != nil {
 			return nil, fmt.Errorf("note that the machine was started: %w", err)
 		}
-		if err := certs.WriteFile(mark, nil, 0o600); err != nil {
+		if err := durable.WriteFile(mark, nil, 0o600); err != nil {
 			return nil, fmt.Errorf("note that the machine was started: %w", err)
 		}
 	}
@@ -56,9 +71,21 @@ func (n *Node) cache() (*apicache.Cache, error) {
 		Node:     n.id.Name(),
 		Caller:   endpoint.Caller,
 		Rebooted: rebooted,
+		Rights:   n.rights,
+		Door:     apicache.Door{At: n.podDoor(), Authority: n.id.Authority()},
 		Rows:     &n.told.api,
 		Log:      n.log,
 	}), nil
+}
+
+// podDoor is where pods are answered while no server is in reach: the port of the endpoint, at the addresses that they can come to.
+func (n *Node) podDoor() []netip.AddrPort {
+	n.cluster()
+	var at []netip.AddrPort
+	for _, ip := range n.counting(n.ips) {
+		at = append(at, netip.AddrPortFrom(ip, uint16(n.config.LBServerPort)))
+	}
+	return at
 }
 
 // offline is a cache as the endpoint asks it.

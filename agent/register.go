@@ -7,7 +7,7 @@ import (
 
 	core "k8s.io/api/core/v1"
 
-	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 )
 
 // parseLabels reads key=value entries; they were checked when the settings were loaded.
@@ -44,5 +44,5 @@ func (n *Node) resolvConf() (string, error) {
 	}
 	path := filepath.Join(n.paths.AgentEtcDir(), "resolv.conf")
 	n.log.Warn("this host has no /etc/resolv.conf: pods can resolve cluster names only")
-	return path, certs.WriteFile(path, nil, 0o644)
+	return path, durable.WriteFile(path, nil, 0o644)
 }

@@ -47,6 +47,9 @@ func (n *Node) Services() []run.Service {
 		{Name: "network-policy", Needs: []string{"endpoint"}, Run: n.netpol, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: n.told.netpol.Details},
 		{Name: "announcer", Needs: []string{"endpoint"}, Run: n.servicelb, Again: run.Backoff{Min: time.Second, Max: time.Minute}, Details: n.told.announcer.Details},
 	}
+	if n.rights != nil {
+		table = append(table, run.Service{Name: "pod-rights", Needs: []string{"endpoint"}, Run: n.rights.Run, Again: run.Backoff{Min: time.Second, Max: time.Minute}})
+	}
 	if len(n.config.NodeExternalIP) > 0 {
 		table = append(table, run.Service{Name: "externalip", Needs: []string{"kubelet"}, Run: n.externalIP, Again: run.Backoff{Min: time.Second, Max: time.Minute}})
 	}
@@ -56,8 +59,7 @@ func (n *Node) Services() []run.Service {
 // guard keeps the traffic of pods and Services off the uplink before anything sends some. Which addresses are theirs is
 // only known from the server.
 func (n *Node) guard(ctx context.Context, ready func()) error {
-	cluster := n.id.Cluster()
-	n.ranges.Store(&cluster.ClusterCIDR)
+	cluster := n.cluster()
 	ips := n.counting(n.ips)
 	for _, cidr := range slices.Concat(cluster.ClusterCIDR, cluster.ServiceCIDR) {
 		if i := slices.IndexFunc(ips, cidr.Contains); i >= 0 {
@@ -71,6 +73,13 @@ func (n *Node) guard(ctx context.Context, ready func()) error {
 		}
 	}
 	return idle(ctx, ready)
+}
+
+// cluster is what the cluster has in common, once the node has joined; counting goes by it from then on.
+func (n *Node) cluster() wire.Cluster {
+	cluster := n.id.Cluster()
+	n.ranges.Store(&cluster.ClusterCIDR)
+	return cluster
 }
 
 // addresses ends when the machine got another address; the program then starts over.

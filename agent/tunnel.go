@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/skerry-io/skerry/agent/reach"
 	"github.com/skerry-io/skerry/internal/component"
@@ -24,14 +25,35 @@ func (n *Node) tunnel(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	return tunnel.NewClient(tunnel.Config{
+	client := tunnel.NewClient(tunnel.Config{
 		Servers: n.servers,
 		TLS: func() (*tls.Config, error) {
 			return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: n.id.ServerCA(), Certificates: []tls.Certificate{n.id.Client()}}, nil
 		},
-		Dial: reach.New(reach.Config{Mode: mode, Node: n.id.Name(), Addresses: n.ips, Kubelet: port, Kubeconfig: n.id.KubeletConfig()}).Dial,
-		Log:  n.log,
-	}).Run(ctx, ready)
+		Dial:    reach.New(reach.Config{Mode: mode, Node: n.id.Name(), Addresses: n.ips, Kubelet: port, Kubeconfig: n.id.KubeletConfig()}).Dial,
+		Traffic: n.traffic,
+		Log:     n.log,
+	})
+	n.line.tunnels.Store(client)
+	return client.Run(ctx, ready)
+}
+
+// line is the node's tunnels for those who say words by them; while there are none, nobody hears.
+type line struct{ tunnels atomic.Pointer[tunnel.Client] }
+
+// Say says a word to a server.
+func (l *line) Say(ctx context.Context, server string, word []byte) ([]byte, error) {
+	if c := l.tunnels.Load(); c != nil {
+		return c.Say(ctx, server, word)
+	}
+	return nil, tunnel.ErrNoTunnel
+}
+
+// hurry says that a server is in reach again.
+func (l *line) hurry() {
+	if c := l.tunnels.Load(); c != nil {
+		c.Hurry()
+	}
 }
 
 // kubeletPortOf is where the kubelet listens with these extra flags.

@@ -43,13 +43,23 @@ func dataDir(args []string, env func(string) string) (string, error) {
 
 // ownArgs leaves out what belongs to kubectl, crictl or ctr, which have flags of the same names.
 func ownArgs(args []string) []string {
-	foreign := func(word string) bool {
-		return word == "--" || slices.Contains([]string{"kubectl", "crictl", "ctr"}, filepath.Base(word))
-	}
-	if end := slices.IndexFunc(args, foreign); end >= 0 {
+	if end := slices.IndexFunc(args, endsOwn); end >= 0 {
 		return args[:end]
 	}
 	return args
+}
+
+// foreign is the program that the rest of the words belongs to: "kubectl", "crictl", "ctr", or "".
+func foreign(args []string) string {
+	end := slices.IndexFunc(args, endsOwn)
+	if end < 0 || args[end] == "--" {
+		return ""
+	}
+	return filepath.Base(args[end])
+}
+
+func endsOwn(word string) bool {
+	return word == "--" || slices.Contains([]string{"kubectl", "crictl", "ctr"}, filepath.Base(word))
 }
 
 // flagValue is the last value given to a flag by one of its names, as "--name value" or "--name=value".

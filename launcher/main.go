@@ -38,13 +38,14 @@ func launch(args []string, env func(string) string) error {
 	if err != nil {
 		return err
 	}
-	place, err := prepare(p, stores(dataDir, os.Geteuid(), env))
+	begin := func() (string, error) { return prepare(p, stores(dataDir, os.Geteuid(), env), asked(args)) }
+	place, err := begin()
 	if err != nil {
 		return err
 	}
 	err = syscall.Exec(place, args, os.Environ())
 	if errors.Is(err, fs.ErrNotExist) { // a start of another version has just removed it as outdated
-		if place, err = prepare(p, stores(dataDir, os.Geteuid(), env)); err != nil {
+		if place, err = begin(); err != nil {
 			return err
 		}
 		err = syscall.Exec(place, args, os.Environ())
@@ -52,15 +53,29 @@ func launch(args []string, env func(string) string) error {
 	return explainExec(place, err)
 }
 
-// prepare gives a path to run the program by: from the first store that can be used, else from memory.
-func prepare(p *payload.Payload, stores []payload.Store) (string, error) {
+// asked is the program that this call needs besides, "" for most.
+func asked(args []string) string {
+	if word := foreign(args); word == "crictl" {
+		return filepath.Join(filepath.Dir(program), word)
+	}
+	return ""
+}
+
+// prepare gives a path to run the program by: from the first store that can be used, else from memory. Besides, the store gets
+// the program that is asked for; where it may not be written there, the program itself says that it is missing.
+func prepare(p *payload.Payload, stores []payload.Store, besides string) (string, error) {
 	var first error
 	for _, s := range stores {
 		dir, err := s.Prepare(p)
 		if err == nil {
-			return filepath.Join(dir, program), nil
+			if besides != "" {
+				err = s.Add(p, besides)
+			}
+			if err == nil || forbidden(err) {
+				return filepath.Join(dir, program), nil
+			}
 		}
-		if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
+		if !forbidden(err) {
 			return "", err
 		}
 		if first == nil {
@@ -73,6 +88,11 @@ func prepare(p *payload.Payload, stores []payload.Store) (string, error) {
 	}
 	// The file is not closed: it has to live until the exec, which closes it.
 	return "/proc/self/fd/" + strconv.Itoa(int(loaded.Fd())), nil
+}
+
+// forbidden says that another place may do where this one does not.
+func forbidden(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
 }
 
 // stores are the places to unpack to, the best first. Root never uses a cache: its HOME may be that of the user who called sudo.

@@ -18,8 +18,10 @@ func packed(t *testing.T, script string) string {
 	if err := os.MkdirAll(filepath.Join(tree, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(tree, program), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{program: script, "bin/crictl": "echo\n"} {
+		if err := os.WriteFile(filepath.Join(tree, name), []byte("#!/bin/sh\n"+text), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	binary := filepath.Join(t.TempDir(), "skerry")
 	build := exec.Command("go", "build", "-o", binary, ".")
@@ -36,7 +38,7 @@ func packed(t *testing.T, script string) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := payload.Write(f, tree, compress); err != nil {
+	if err := (payload.Packing{Compress: compress, Later: []string{"bin/crictl"}}).Write(f, tree); err != nil {
 		t.Fatal(err)
 	}
 	return binary
@@ -78,11 +80,26 @@ func TestPrepareGoesToTheNextPlaceThatMayBeWritten(t *testing.T) {
 	}
 	defer p.Close()
 	closed, open := payload.Store{Dir: "/sys/skerry/data"}, payload.Store{Dir: filepath.Join(t.TempDir(), "data")}
-	place, err := prepare(p, []payload.Store{closed, open})
+	place, err := prepare(p, []payload.Store{closed, open}, "")
 	if err != nil || place != filepath.Join(open.Dir, p.ID(), program) {
 		t.Errorf("prepared %q (%v)", place, err)
 	}
-	if place, err = prepare(p, []payload.Store{closed}); err != nil || !strings.HasPrefix(place, "/proc/self/fd/") {
+	if place, err = prepare(p, []payload.Store{closed}, ""); err != nil || !strings.HasPrefix(place, "/proc/self/fd/") {
 		t.Errorf("with no place on disk: prepared %q (%v), want a file in memory", place, err)
+	}
+}
+
+func TestCrictlIsUnpackedWhenItIsAskedFor(t *testing.T) {
+	binary, dataDir := packed(t, "ls \"$(dirname \"$0\")\"\n"), t.TempDir()
+	for _, c := range []struct{ args, want string }{
+		{"--data-dir " + dataDir + " server", "skerry\n"},
+		{"--data-dir " + dataDir + " kubectl crictl", "skerry\n"},
+		{"--data-dir " + dataDir + " crictl ps", "crictl\nskerry\n"},
+		{"--data-dir " + dataDir + " server", "crictl\nskerry\n"},
+	} {
+		out, err := exec.Command(binary, strings.Fields(c.args)...).CombinedOutput()
+		if err != nil || string(out) != c.want {
+			t.Errorf("%s: it printed %q (%v), want %q", c.args, out, err, c.want)
+		}
 	}
 }

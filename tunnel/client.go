@@ -20,6 +20,7 @@ import (
 	"github.com/gorilla/websocket"
 	"golang.org/x/net/http2"
 
+	"github.com/skerry-io/skerry/internal/traffic"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -51,7 +52,9 @@ type Config struct {
 	// counts. The result is not kept.
 	TLS  func() (*tls.Config, error)
 	Dial Dial
-	Log  *slog.Logger
+	// Traffic counts what the tunnels carry; nil for nobody.
+	Traffic *traffic.Meter
+	Log     *slog.Logger
 }
 
 // Client is a node's end of its tunnels.
@@ -61,15 +64,17 @@ type Client struct {
 	buffers websocket.BufferPool
 	pause   func(attempt int) time.Duration
 
-	mu    sync.Mutex // guards what follows
-	marks map[string]bool
-	loss  chan struct{} // closed, and replaced, when a tunnel ends
+	mu    sync.Mutex        // guards what follows
+	lines map[string]*line  // by the marks of the servers that there are tunnels to
+	marks map[string]string // of servers, by their URLs
+	loss  chan struct{}     // closed, and replaced, when a tunnel ends
+	hurry chan struct{}     // closed, and replaced, by Hurry
 }
 
 // NewClient prepares the node's end.
 func NewClient(c Config) *Client {
-	return &Client{config: c, pulse: defaultPulse(), buffers: newBuffers(), marks: map[string]bool{}, loss: make(chan struct{}),
-		pause: func(attempt int) time.Duration { return pause(attempt, rand.Float64()) }}
+	return &Client{config: c, pulse: nodePulse(), buffers: newBuffers(), lines: map[string]*line{}, marks: map[string]string{},
+		loss: make(chan struct{}), hurry: make(chan struct{}), pause: func(attempt int) time.Duration { return pause(attempt, rand.Float64()) }}
 }
 
 // Run keeps a tunnel to each server until ctx ends. It is ready at once: nothing on the node waits for a tunnel.
@@ -130,14 +135,52 @@ func (c *Client) keep(ctx context.Context, server string) {
 			log.Warn("no tunnel to a server: it cannot reach this node's kubelet for now", "err", err)
 			told = true
 		}
-		timer := time.NewTimer(c.pause(attempt))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if attempt = c.rest(ctx, attempt); ctx.Err() != nil {
 			return
 		}
 	}
+}
+
+// rest is the pause after an attempt. When somebody has news of a server, the pauses begin anew.
+func (c *Client) rest(ctx context.Context, attempt int) int {
+	timer := time.NewTimer(c.pause(attempt))
+	defer timer.Stop()
+	c.mu.Lock()
+	hurry := c.hurry
+	c.mu.Unlock()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-hurry:
+		if attempt > 0 {
+			return c.rest(ctx, 0)
+		}
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	return attempt
+}
+
+// Hurry says that a server is in reach again: the long pauses between attempts end.
+func (c *Client) Hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.hurry)
+	c.hurry = make(chan struct{})
+}
+
+// Say says a word to a server, by the tunnel there, and gives its answer; an empty one is a refusal. It waits at most three seconds;
+// that nothing at all came meanwhile is ErrSilent.
+func (c *Client) Say(ctx context.Context, server string, word []byte) ([]byte, error) {
+	c.mu.Lock()
+	to := c.lines[c.marks[server]]
+	c.mu.Unlock()
+	if to == nil {
+		return nil, ErrNoTunnel
+	}
+	return to.say(ctx, word, wordPatience)
 }
 
 // nextLoss closes when a tunnel ends.
@@ -148,14 +191,16 @@ func (c *Client) nextLoss() <-chan struct{} {
 }
 
 // have notes that there is a tunnel to the server with a mark, until lose is called.
-func (c *Client) have(mark string) (lose func()) {
+func (c *Client) have(mark string, by *line) (lose func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.marks[mark] = true
+	c.lines[mark] = by
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		delete(c.marks, mark)
+		if c.lines[mark] == by { // not one that took its place
+			delete(c.lines, mark)
+		}
 		close(c.loss)
 		c.loss = make(chan struct{})
 	}
@@ -164,7 +209,14 @@ func (c *Client) have(mark string) (lose func()) {
 func (c *Client) allMarks() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Collect(maps.Keys(c.marks))
+	return slices.Collect(maps.Keys(c.lines))
+}
+
+// learn notes whose URL this is.
+func (c *Client) learn(server, mark string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.marks[server] = mark
 }
 
 // once makes a tunnel and serves it to its end. up says whether there was one.
@@ -173,19 +225,20 @@ func (c *Client) once(ctx context.Context, server string, log *slog.Logger) (up 
 	if err != nil {
 		return false, err
 	}
-	defer c.have(mark)()
-	log.Info("the tunnel to a server is up")
 	conn := newConn(ws)
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
+	by := newLine(conn, nil)
+	defer c.have(mark, by)()
+	log.Info("the tunnel to a server is up")
 	work := &answers{dial: c.config.Dial}
 	defer work.busy.Wait()
+	defer by.close()
+	by.start(func() { by.watch(c.pulse) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
 	quiet := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	(&http2.Server{
 		MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame,
 		MaxUploadBufferPerStream: window, MaxUploadBufferPerConnection: allWindows,
-		ReadIdleTimeout: c.pulse.silence, PingTimeout: c.pulse.answer,
 	}).ServeConn(conn, &http2.ServeConnOpts{Context: ctx, Handler: work, BaseConfig: &http.Server{ErrorLog: quiet}})
 	return true, nil
 }
@@ -203,7 +256,7 @@ func (c *Client) open(ctx context.Context, server string) (ws *websocket.Conn, m
 	config = config.Clone()
 	config.NextProtos = []string{"http/1.1"} // a websocket needs it; the port would rather speak HTTP/2
 	dialer := websocket.Dialer{
-		NetDialContext:   (&net.Dialer{Timeout: handshakePatience, KeepAlive: 15 * time.Second}).DialContext,
+		NetDialContext:   c.dial,
 		TLSClientConfig:  config,
 		HandshakeTimeout: handshakePatience,
 		Subprotocols:     []string{protocol},
@@ -213,13 +266,27 @@ func (c *Client) open(ctx context.Context, server string) (ws *websocket.Conn, m
 	ws, answer, err := dialer.DialContext(ctx, "wss://"+address.Host+wire.PathConnect, http.Header{haveHeader: c.allMarks()})
 	switch {
 	case err != nil && answer != nil:
+		if mark = answer.Header.Get(markHeader); mark != "" {
+			c.learn(server, mark)
+		}
 		return nil, "", refusal(answer)
 	case err != nil:
 		return nil, "", err
 	case ws.Subprotocol() != protocol:
 		return nil, "", errors.Join(fmt.Errorf("the server does not speak %s in its tunnels", protocol), ws.Close())
 	}
-	return ws, answer.Header.Get(markHeader), nil
+	mark = answer.Header.Get(markHeader)
+	c.learn(server, mark)
+	return ws, mark, nil
+}
+
+// dial makes the connection that a tunnel is made on.
+func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: handshakePatience, KeepAlive: -1}).DialContext(ctx, network, address) // its ends ask each other
+	if err != nil {
+		return nil, err
+	}
+	return traffic.Count(conn, c.config.Traffic.Of(address, traffic.Tunnel)), nil
 }
 
 // refusal is what a server says when it gives no tunnel.

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -19,12 +20,20 @@ type conn struct {
 	rest io.Reader // of the message that is being read; nil between two
 	bad  error     // the first read error; the websocket must not be read after it
 
+	heard func()             // is told when something came; set before anybody reads
+	life  context.Context    // ends with the tunnel
+	end   context.CancelFunc // of life
+
 	done chan struct{} // closed by Close
 	once sync.Once
 	err  error // of the one close; set before done closes
 }
 
-func newConn(ws *websocket.Conn) *conn { return &conn{ws: ws, done: make(chan struct{})} }
+func newConn(ws *websocket.Conn) *conn {
+	c := &conn{ws: ws, heard: func() {}, done: make(chan struct{})}
+	c.life, c.end = context.WithCancel(context.Background())
+	return c
+}
 
 // Read gives what has arrived.
 func (c *conn) Read(p []byte) (int, error) {
@@ -41,6 +50,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			c.bad = err
 		}
 		if n > 0 {
+			c.heard()
 			return n, nil
 		}
 	}
@@ -74,6 +84,7 @@ func (c *conn) Write(p []byte) (int, error) {
 // Close ends the tunnel and all that is under way in it.
 func (c *conn) Close() error {
 	c.once.Do(func() {
+		c.end()
 		c.err = c.ws.Close()
 		close(c.done)
 	})

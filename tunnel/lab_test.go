@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/traffic"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -29,6 +30,14 @@ type lab struct {
 	tunnels    *Server
 	web        *httptest.Server
 	handshakes atomic.Int64
+	heard      func(ctx context.Context, node string, word []byte) []byte // nil refuses all words
+}
+
+func (l *lab) hears(ctx context.Context, node string, word []byte) []byte {
+	if l.heard == nil {
+		return nil
+	}
+	return l.heard(ctx, node, word)
 }
 
 // quick is a pulse for tests.
@@ -54,9 +63,10 @@ func newLab(t *testing.T) *lab {
 func (l *lab) start(address string) {
 	l.t.Helper()
 	var err error
-	if l.tunnels, err = newServer("own", slog.New(slog.DiscardHandler), quick()); err != nil {
+	if l.tunnels, err = NewServer("own", l.hears, slog.New(slog.DiscardHandler)); err != nil {
 		l.t.Fatal(err)
 	}
+	l.tunnels.pulse = quick()
 	l.tunnels.patience = 3 * time.Second
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -72,7 +82,7 @@ func (l *lab) start(address string) {
 		tunnels.Serve(w, r, r.TLS.PeerCertificates[0].Subject.CommonName)
 	}))
 	_ = l.web.Listener.Close()
-	l.web.Listener = listener
+	l.web.Listener = traffic.Listener{Listener: listener} // as the server's port has it
 	l.web.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	l.web.TLS = &tls.Config{Certificates: []tls.Certificate{l.certificate("server", true)}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: l.pool()}
 	l.web.EnableHTTP2 = true
@@ -93,11 +103,15 @@ func (l *lab) pool() *x509.CertPool {
 }
 
 func (l *lab) certificate(name string, server bool) tls.Certificate {
+	return l.certificateFor(name, server, 0)
+}
+
+func (l *lab) certificateFor(name string, server bool, life time.Duration) tls.Certificate {
 	key, err := certs.NewKey()
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	cert, err := l.ca.Sign(certs.Subject{Name: name, DNS: []string{"localhost"}, Server: server, Client: !server}, key.Public())
+	cert, err := l.ca.SignFor(life, certs.Subject{Name: name, DNS: []string{"localhost"}, Server: server, Client: !server}, key.Public())
 	if err != nil {
 		l.t.Fatal(err)
 	}

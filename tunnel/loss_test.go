@@ -17,7 +17,9 @@ import (
 type swallower struct {
 	address   string
 	swallows  atomic.Bool
-	mu        sync.Mutex // guards open
+	slow      atomic.Bool  // 160 kB/s
+	late      atomic.Int64 // nanoseconds by which all is late
+	mu        sync.Mutex   // guards open
 	open      []net.Conn
 	connected atomic.Int64
 }
@@ -61,6 +63,10 @@ func (s *swallower) pass(to, from net.Conn) {
 		if s.swallows.Load() {
 			continue
 		}
+		if s.slow.Load() {
+			time.Sleep(200 * time.Millisecond)
+		}
+		time.Sleep(time.Duration(s.late.Load()))
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return
 		}
@@ -68,8 +74,10 @@ func (s *swallower) pass(to, from net.Conn) {
 }
 
 func TestADeadLinkIsNoticedInTime(t *testing.T) {
-	if p := defaultPulse(); p.silence+p.answer >= 20*time.Second {
-		t.Errorf("%+v notices too late", p)
+	for _, p := range []pulse{nodePulse(), serverPulse()} {
+		if p.silence+p.answer >= 20*time.Second {
+			t.Errorf("%+v notices too late", p)
+		}
 	}
 	leaks(t)
 	l := newLab(t)

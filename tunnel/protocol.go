@@ -39,8 +39,14 @@ type pulse struct {
 	answer  time.Duration // and gives the other so long to answer
 }
 
-// defaultPulse notices a dead link in 17 s, and costs an idle tunnel one ping in ten.
-func defaultPulse() pulse { return pulse{silence: 10 * time.Second, answer: 7 * time.Second} }
+// nodePulse is longer than the pause between two heartbeats of a node, which then are the only thing that an idle tunnel carries.
+func nodePulse() pulse { return pulse{silence: 12 * time.Second, answer: 5 * time.Second} }
+
+// serverPulse leaves the asking to the node, while there is one.
+func serverPulse() pulse { return pulse{silence: 14 * time.Second, answer: 5 * time.Second} }
+
+// wordPatience is how long a node waits for the answer to a word. Whether the tunnel is dead is for the pulse to say.
+const wordPatience = 3 * time.Second
 
 // newBuffers shares write buffers between tunnels: an idle one needs none.
 func newBuffers() websocket.BufferPool { return &sync.Pool{} }

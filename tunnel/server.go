@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"log/slog"
 	"maps"
 	"net"
@@ -15,7 +16,9 @@ import (
 	"github.com/gorilla/websocket"
 	"golang.org/x/net/http2"
 
+	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/traffic"
 )
 
 const (
@@ -33,6 +36,9 @@ type Server struct {
 	transport *http2.Transport
 	upgrader  websocket.Upgrader
 	patience  time.Duration
+	pulse     pulse
+	hears     Hears
+	meter     *traffic.Meter
 	serving   sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows
@@ -42,18 +48,14 @@ type Server struct {
 }
 
 // NewServer prepares the server's end. self is the node in the same process, which needs no tunnel; empty when there is
-// none.
-func NewServer(self string, log *slog.Logger) (*Server, error) {
-	return newServer(self, log, defaultPulse())
-}
-
-func newServer(self string, log *slog.Logger, p pulse) (*Server, error) {
-	transport, err := newTransport(p)
+// none. hears answers the words of nodes; nil for nobody.
+func NewServer(self string, hears Hears, log *slog.Logger) (*Server, error) {
+	transport, err := newTransport()
 	if err != nil {
 		return nil, err
 	}
 	return &Server{
-		self: self, mark: rand.Text(), log: log, transport: transport, patience: patience,
+		self: self, mark: rand.Text(), log: log, transport: transport, patience: patience, pulse: serverPulse(), hears: hears, meter: traffic.NewMeter(),
 		upgrader: websocket.Upgrader{Subprotocols: []string{protocol}, WriteBufferSize: writeBuffer, WriteBufferPool: newBuffers(),
 			HandshakeTimeout: handshakePatience},
 		sessions: map[string]*session{}, arrival: make(chan struct{}),
@@ -69,6 +71,7 @@ func (s *Server) For(node string) http.Handler {
 // by its certificate: a newer tunnel takes the place of an older one.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, node string) {
 	if node == s.self || s.Has(node) && slices.Contains(r.Header.Values(haveHeader), s.mark) {
+		w.Header().Set(markHeader, s.mark)
 		http.Error(w, "node "+node+" needs no other tunnel to this server", http.StatusMisdirectedRequest)
 		return
 	}
@@ -86,8 +89,12 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, node string) {
 		s.log.Debug("a request for a tunnel was none", "node", node, "err", err) // it has its answer
 		return
 	}
+	if counted := traffic.Find(ws.NetConn()); counted != nil {
+		counted.For(s.meter.Of(node, traffic.Tunnel))
+	}
 	conn := newConn(ws)
-	defer conn.Close()
+	line := newLine(conn, s.hearing(conn, r.TLS, node))
+	defer line.close()
 	client, err := s.transport.NewClientConn(conn)
 	if err != nil {
 		s.log.Debug("a tunnel broke at once", "node", node, "err", err)
@@ -95,9 +102,24 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, node string) {
 	}
 	made := &session{node: node, from: r.RemoteAddr, since: time.Now(), conn: conn, http: client}
 	s.enter(made)
-	<-conn.done
+	line.watch(s.pulse)
 	_ = client.Close()
 	s.leave(made)
+}
+
+// hearing answers the words of one tunnel's node. They count as long as the certificate does that it was made with; a node that
+// has another one by then comes again.
+func (s *Server) hearing(conn *conn, with *tls.ConnectionState, node string) func(context.Context, []byte) []byte {
+	if s.hears == nil {
+		return nil
+	}
+	return func(ctx context.Context, word []byte) []byte {
+		if with != nil && len(with.PeerCertificates) > 0 && certs.Over(with.PeerCertificates[0]) {
+			_ = conn.Close()
+			return nil
+		}
+		return s.hears(ctx, node, word)
+	}
 }
 
 // begin counts a caller in, unless the server is closed.
@@ -216,6 +238,9 @@ func (s *Server) Tunnels() []Tunnel {
 	slices.SortFunc(list, func(a, b Tunnel) int { return cmp.Compare(a.Node, b.Node) })
 	return list
 }
+
+// Traffic is what each node's tunnels have carried since the process began, also those that ended, where the port counts.
+func (s *Server) Traffic() []traffic.Link { return s.meter.Links() }
 
 // Drop ends a node's tunnel; the node may come back, if it is still let in.
 func (s *Server) Drop(node string) {

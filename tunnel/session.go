@@ -39,13 +39,12 @@ func (r *Refused) Error() string {
 }
 
 // newTransport is how servers speak in all of their tunnels.
-func newTransport(p pulse) (*http2.Transport, error) {
+func newTransport() (*http2.Transport, error) {
 	// What of the settings http2.Transport lacks, it takes from the other one.
 	base := &http.Transport{
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: 16 << 10,
-		HTTP2: &http.HTTP2Config{MaxReadFrameSize: maxFrame, MaxReceiveBufferPerStream: window, MaxReceiveBufferPerConnection: allWindows,
-			SendPingTimeout: p.silence, PingTimeout: p.answer},
+		HTTP2:                  &http.HTTP2Config{MaxReadFrameSize: maxFrame, MaxReceiveBufferPerStream: window, MaxReceiveBufferPerConnection: allWindows},
 	}
 	transport, err := http2.ConfigureTransports(base)
 	if err != nil {

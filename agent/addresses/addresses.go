@@ -31,6 +31,9 @@ func (c *Changed) Error() string {
 // Wanted says that this end is no failure, see run.Wanted.
 func (c *Changed) Wanted() bool { return true }
 
+// Afresh says that the program runs once more, see run.Afresh.
+func (c *Changed) Afresh() bool { return true }
+
 func list(ips []netip.Addr) string {
 	var texts []string
 	for _, ip := range ips {

@@ -40,7 +40,7 @@ func refuse(r *http.Request, status *meta.Status) *http.Response {
 		text = []byte("{}") // a Status has nothing that could not be written
 	}
 	answer := respond(r, int(status.Code), typeStatus, text)
-	if status.Code == http.StatusServiceUnavailable {
+	if status.Code == http.StatusServiceUnavailable || status.Code == http.StatusTooManyRequests {
 		answer.Header.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	return answer
@@ -109,17 +109,24 @@ func (k *Cache) read(q query, r *http.Request, since time.Time) *http.Response {
 	if v == nil || v.version == "" {
 		return refuse(r, away(since, "this list is not remembered"))
 	}
-	v.used = time.Now().Unix()
+	v.used, v.alone = time.Now().Unix(), true
+	return k.list(v, q, r, disguise{k, q})
+}
+
+// list answers with what a view holds. mu is held.
+func (k *Cache) list(v *view, q query, r *http.Request, through lens) *http.Response {
 	l := list{APIVersion: v.apiVersion, Kind: v.kind, version: v.version}
 	for _, at := range v.sorted() {
-		o, err := k.get(at)
-		if err == nil {
+		o, seen, err := k.look(at, through)
+		if err == nil && seen {
 			o, err = o.in(q.wants[0])
 		}
 		if err != nil {
 			return broken(r, err)
 		}
-		l.items = append(l.items, o)
+		if seen {
+			l.items = append(l.items, o)
+		}
 	}
 	text, err := l.text(q.wants[0])
 	if err != nil {
@@ -139,9 +146,8 @@ func (v *view) sorted() []ref {
 
 // one answers a GET of a single object. mu is held.
 func (k *Cache) one(q query, r *http.Request, since time.Time) *http.Response {
-	at := ref{Kind: q.kind(), Namespace: q.namespace, Name: q.name}
-	if k.sees(q.user, at) {
-		o, err := k.get(at)
+	if at := q.ref(); k.sees(q.user, at) {
+		o, _, err := k.look(at, disguise{k, q})
 		if err != nil {
 			return broken(r, err)
 		}
@@ -165,15 +171,30 @@ func (k *Cache) sees(user string, at ref) bool {
 
 // lacks says that a whole list in which the object would be was seen by this user, and does not have it. mu is held.
 func (k *Cache) lacks(q query) bool {
+	return k.covering(q.alone(), func(user string) bool { return user == q.user }) != nil
+}
+
+// covering gives the view that has everything a list would have, and perhaps more: of some users' the one in use last, nil without one.
+// Its version says less: after a restore, versions are lower than before. mu is held.
+func (k *Cache) covering(q query, whose func(user string) bool) *view {
+	var best *view
 	for key, v := range k.index.views {
-		if key.User != q.user || v.of != q.kind() || v.version == "" || key.Labels != "" {
+		whole := (key.Labels == "" || key.Labels == q.labels) && (key.Fields == q.fields || key.Fields == "" && ofEveryObject(q.fields))
+		if v.of != q.kind() || v.version == "" || v.short || !whose(key.User) || !whole {
 			continue
 		}
 		of := query{path: key.Path}
 		of.parsePath()
-		if of.name == "" && (of.namespace == "" || of.namespace == q.namespace) && (key.Fields == "" || key.Fields == "metadata.name="+q.name) {
-			return true
+		if of.name == "" && of.version == q.version && (of.namespace == "" || of.namespace == q.namespace) && (best == nil || v.fresher(best)) {
+			best = v
 		}
 	}
-	return false
+	return best
 }
+
+func (v *view) fresher(than *view) bool {
+	return v.used > than.used || v.used == than.used && newer(v.version, than.version)
+}
+
+// newer compares two resource versions, which are numbers.
+func newer(a, b string) bool { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) > 0 }

@@ -34,6 +34,10 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if since, back, away := t.servers.Away(); away {
 		return t.alone(q, r, since, back)
 	}
+	if t.cache.misled(q) {
+		closeBody(r)
+		return refuse(r, expired("what it would go on from was told by this node alone")), nil
+	}
 	asked, err := t.cache.remembering(&q, r)
 	if err != nil {
 		return nil, err
@@ -54,10 +58,10 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.alone(q, r, since, back)
 }
 
-// podPatience is how long a request of a pod waits for a server: one that is started again is back in a moment.
+// podPatience is how long a request of a pod waits for a server before it is refused: one that is started again is back in a moment.
 const podPatience = 15 * time.Second
 
-// pod sends a request of which nobody here knows what it may see.
+// pod sends a request of which only a server knows who asks. While there is none, what is remembered is answered at once.
 func (t *transport) pod(q query, r *http.Request) (*http.Response, error) {
 	for {
 		since, back, away := t.servers.Away()
@@ -68,13 +72,27 @@ func (t *transport) pod(q query, r *http.Request) (*http.Response, error) {
 			}
 			continue
 		}
+		answer := t.cache.pod(q, r, since, back)
+		left := time.Until(since.Add(podPatience))
+		if answer.StatusCode != http.StatusServiceUnavailable || left <= 0 {
+			closeBody(r)
+			return answer, nil
+		}
 		select {
 		case <-back:
-		case <-time.After(time.Until(since.Add(podPatience))):
-			return t.alone(q, r, since, back)
+		case <-time.After(left):
+			closeBody(r)
+			return answer, nil
 		case <-r.Context().Done():
 			return nil, r.Context().Err()
 		}
+	}
+}
+
+// closeBody ends the reading of a request, as whoever answers it has to.
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		_ = r.Body.Close() // what was not read of it does not matter any more
 	}
 }
 
@@ -86,14 +104,10 @@ func lost(err error) bool {
 
 // alone answers without a server.
 func (t *transport) alone(q query, r *http.Request, since time.Time, back <-chan struct{}) (*http.Response, error) {
-	if r.Body != nil {
-		defer r.Body.Close()
-	}
+	defer closeBody(r)
 	k := t.cache
 	k.settle()
 	switch {
-	case q.user == "":
-		return refuse(r, away(since, "pods are not answered meanwhile: their rights cannot be checked")), nil
 	case q.resource == "":
 		return refuse(r, away(since, "this is not remembered")), nil
 	case q.method != http.MethodGet:

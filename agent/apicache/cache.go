@@ -5,10 +5,12 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/skerry-io/skerry/agent/podrights"
 	"github.com/skerry-io/skerry/internal/run"
 )
 
@@ -20,8 +22,23 @@ type Config struct {
 	Caller func(context.Context) string
 	// Rebooted says that the machine was started since the cache was last used: addresses of its pods do not count any more.
 	Rebooted bool
+	Rights   Rights // of pods; nil if none may be told anything
+	Door     Door
 	Rows     *run.Rows
 	Log      *slog.Logger
+}
+
+// Rights says who asks with a token, and what he may read.
+type Rights interface {
+	Who(token string) (podrights.User, error) // podrights.ErrUnknown where only a server can say
+	Known(u podrights.User) bool
+	May(u podrights.User, a podrights.Ask) bool
+}
+
+// Door is where pods of this node are answered while no server is in reach.
+type Door struct {
+	At        []netip.AddrPort // of each family the first counts
+	Authority []byte           // what they are to trust there, in PEM form
 }
 
 const (
@@ -40,6 +57,9 @@ const (
 type Cache struct {
 	config Config
 	wake   chan struct{} // holds one entry when there is something to write
+	hurry  chan struct{} // the same, when it is not to wait
+	// reads and watches hold an entry for each that pods ask.
+	reads, watches chan struct{}
 
 	mu        sync.Mutex // guards what follows
 	index     *index
@@ -54,7 +74,8 @@ type Cache struct {
 
 // Open reads what an earlier run has left. What cannot be read is dropped: a server will tell it again.
 func Open(c Config) *Cache {
-	k := &Cache{config: c, wake: make(chan struct{}, 1), index: newIndex(), rebooted: c.Rebooted, stayed: map[string]object{}}
+	k := &Cache{config: c, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), index: newIndex(), rebooted: c.Rebooted, stayed: map[string]object{},
+		reads: make(chan struct{}, maxReads), watches: make(chan struct{}, maxWatches)}
 	f, err := openFile(k.path(), c.Key)
 	if err == nil {
 		k.file = f
@@ -96,6 +117,7 @@ func (k *Cache) Run(ctx context.Context) {
 				due = time.After(max(gather, time.Until(last.Add(pause))))
 			}
 			continue
+		case <-k.hurry:
 		case <-sweep.C:
 			k.sweep(time.Now())
 			continue
@@ -132,6 +154,14 @@ func (k *Cache) changed() {
 	}
 	select {
 	case k.wake <- struct{}{}:
+	default: // it will be
+	}
+}
+
+// hurried has it written at once. mu is held.
+func (k *Cache) hurried() {
+	select {
+	case k.hurry <- struct{}{}:
 	default: // it will be
 	}
 }
@@ -280,7 +310,7 @@ func (k *Cache) copyTo(next *file) (map[ref]spot, error) {
 func (x *index) all() []note {
 	var notes []note
 	for _, v := range x.views {
-		notes = append(notes, note{View: v.id, Key: &v.key, Of: v.of, APIVersion: v.apiVersion, Kind: v.kind, Version: v.version})
+		notes = append(notes, note{View: v.id, Key: &v.key, Of: v.of, APIVersion: v.apiVersion, Kind: v.kind, Version: v.version, Short: v.short})
 		for at := range v.members {
 			notes = append(notes, note{View: v.id, Join: &at})
 		}

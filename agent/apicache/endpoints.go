@@ -14,7 +14,8 @@ const endpointSlices = "discovery.k8s.io/endpointslices"
 // it for its own pods, so that Services and names lead to them.
 
 // settle does once, before the first answer without a server, what a reboot asks for: endpoints on this node are not ready
-// until their pods are again. Else a Service would lead to whichever pod has the address now.
+// until their pods are again. Else a Service would lead to whichever pod has the address now. It does nothing when a server has told of
+// them since the boot: then their pods run, and nothing would make them ready again.
 func (k *Cache) settle() {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -281,10 +281,16 @@ func (n *node) mend() {
 // as is a client that shows a user's certificate, and speaks one encoding.
 func (n *node) as(user, media string) kubernetes.Interface {
 	n.t.Helper()
+	return n.client(media, func(r *http.Request) { r.Header.Set("X-User", user) })
+}
+
+// client is one that shows what prepare adds.
+func (n *node) client(media string, prepare func(*http.Request)) kubernetes.Interface {
+	n.t.Helper()
 	c := &rest.Config{Host: n.url, QPS: -1, WrapTransport: func(next http.RoundTripper) http.RoundTripper {
 		return roundTrip(func(r *http.Request) (*http.Response, error) {
 			r = r.Clone(r.Context())
-			r.Header.Set("X-User", user)
+			prepare(r)
 			answer, err := next.RoundTrip(r)
 			if err == nil {
 				answer.Header.Del("Retry-After") // the client would ask ten times

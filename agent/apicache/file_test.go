@@ -2,8 +2,11 @@ package apicache
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,8 +15,10 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+	networking "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kwatch "k8s.io/apimachinery/pkg/watch"
 
 	"github.com/skerry-io/skerry/internal/certs"
 )
@@ -63,6 +68,7 @@ func TestNoFileStopsANode(t *testing.T) {
 	}{
 		"whole":                     {func(b []byte) []byte { return b }, "a b"},
 		"empty":                     {func([]byte) []byte { return nil }, "nothing"},
+		"of an earlier version":     {func(b []byte) []byte { return bytes.Replace(b, []byte("cache 1"), []byte("cache 0"), 1) }, "nothing"},
 		"of a later version":        {func(b []byte) []byte { return bytes.Replace(b, []byte("cache 1"), []byte("cache 2"), 1) }, "nothing"},
 		"something else":            {func([]byte) []byte { return bytes.Repeat([]byte("x"), 5000) }, "nothing"},
 		"only a header":             {func(b []byte) []byte { return b[:headerSize] }, "nothing"},
@@ -227,6 +233,44 @@ func TestObjectsOfWhichThereAreTooMany(t *testing.T) {
 	if info, err := os.Stat(n.file()); err != nil || info.Size() > limit+spare || !n.cache.full {
 		t.Errorf("%d bytes, %v", info.Size(), err)
 	}
+	large := pod("a", "10.0.0.1")
+	large.Annotations = map[string]string{"a": big}
+	n.server.set(allPods, &core.PodList{}, large)
+	whole := func() bool {
+		n.cache.mu.Lock()
+		defer n.cache.mu.Unlock()
+		return n.cache.covering(parse(httptest.NewRequest(http.MethodGet, allPods+"?fieldSelector="+ofThis, http.NoBody), selfUser), everybody) != nil
+	}
+	names(t, n.as(selfUser, mediaBin))
+	if whole() {
+		t.Error("a list for which there is no room counts as whole")
+	}
+	n.reboot()
+	if whole() {
+		t.Error("after a reboot it does")
+	}
+	for _, v := range n.cache.index.views {
+		if v.version == "" {
+			n.cache.index.forget(v)
+		}
+	}
+	names(t, n.as(selfUser, mediaBin))
+	if !whole() {
+		t.Error("with room again it does not")
+	}
+	watch, err := n.as(selfUser, mediaBin).CoreV1().Pods("").Watch(t.Context(), mine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.cache.mu.Lock()
+	n.cache.index.live += limit
+	n.cache.mu.Unlock()
+	eventually(t, "it is watched", func() bool { return watchers(n) == 1 })
+	n.server.send(allPods, kwatch.Added, pod("b", "10.0.0.2"))
+	next(t, watch)
+	if whole() {
+		t.Error("a watch of which there is no room for all counts as whole")
+	}
 }
 
 func must(o object, err error) object {
@@ -299,5 +343,31 @@ func TestWhatAUserMayNoLongerSeeIsForgotten(t *testing.T) {
 	n.cut()
 	if _, err := client.CoreV1().Secrets("").List(t.Context(), metav1.ListOptions{}); !apierrors.IsServiceUnavailable(err) {
 		t.Errorf("alone it is told: %v", err)
+	}
+}
+
+// TestAPolicyIsWrittenAtOnce: a node that is killed a moment after it heard of a policy, and starts alone, goes by it.
+func TestAPolicyIsWrittenAtOnce(t *testing.T) {
+	n := newNode(t)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.cache.Run(ctx)
+	}()
+	defer func() {
+		stop()
+		<-done
+	}()
+	policy := must(encoded(protobuf, "networking.k8s.io/v1", "NetworkPolicy", &networking.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "wall"}}))
+	began := time.Now()
+	n.cache.listed(query{user: selfUser, path: "/apis/networking.k8s.io/v1/networkpolicies", group: "networking.k8s.io", resource: "networkpolicies"},
+		list{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicyList", version: "1000", items: []object{policy}})
+	eventually(t, "something is written", func() bool {
+		info, err := os.Stat(n.file())
+		return err == nil && info.Size() > int64(len(policy.body))
+	})
+	if took := time.Since(began); took >= gather {
+		t.Errorf("it was written after %s", took)
 	}
 }

@@ -40,11 +40,13 @@ type view struct {
 	of               string // group/resource
 	apiVersion, kind string // of the answer: that of the list
 	version          string
+	short            bool // there was no room for all of it
 	members          map[ref]struct{}
 
-	next      bundle // of a list whose pages are still arriving
-	watches   int    // under way through a server
-	used      int64  // when it was last asked for, in Unix seconds
+	alone     bool    // the node answered from it since a server last told all of it
+	next      *bundle // of a list whose pages are still arriving
+	watches   int     // under way through a server
+	used      int64   // when it was last asked for, in Unix seconds
 	listeners map[*listener]struct{}
 }
 
@@ -87,7 +89,7 @@ func (x *index) add(v *view) {
 
 // describe has what is said of a view as a whole written.
 func (x *index) describe(v *view) {
-	x.notes = append(x.notes, note{View: v.id, Key: &v.key, Of: v.of, APIVersion: v.apiVersion, Kind: v.kind, Version: v.version})
+	x.notes = append(x.notes, note{View: v.id, Key: &v.key, Of: v.of, APIVersion: v.apiVersion, Kind: v.kind, Version: v.version, Short: v.short})
 }
 
 // put takes an object as a server, or with local this node, wrote it, and says whether it is new. One that says the same as
@@ -143,6 +145,17 @@ func (x *index) leave(v *view, at ref) {
 	x.release(at)
 }
 
+// gone takes an object that a server does not tell any more out of a view, and of what was asked for by its name: nobody would hear there that
+// it was deleted. With another UID it is there again.
+func (x *index) gone(v *view, at ref, uid string) {
+	for _, other := range x.views {
+		if e := x.entries[at]; e != nil && e.meta.UID == uid && other.version == "" {
+			x.leave(other, at)
+		}
+	}
+	x.leave(v, at)
+}
+
 // release drops an object that is in no view any more.
 func (x *index) release(at ref) {
 	e := x.entries[at]
@@ -166,32 +179,40 @@ func (x *index) forget(v *view) {
 }
 
 // bundle is what a list has brought so far. It holds its objects, which are in no view yet.
-type bundle map[ref]struct{}
+type bundle struct {
+	refs  map[ref]struct{}
+	short bool // there was no room for all of it
+}
 
-func (x *index) hold(b bundle, at ref) {
-	if _, there := b[at]; there || x.entries[at] == nil {
+func newBundle() *bundle { return &bundle{refs: map[ref]struct{}{}} }
+
+func (x *index) hold(b *bundle, at ref) {
+	if _, there := b.refs[at]; there || x.entries[at] == nil {
 		return
 	}
-	b[at] = struct{}{}
+	b.refs[at] = struct{}{}
 	x.entries[at].views++
 }
 
 // give lets go of what a bundle holds.
-func (x *index) give(b bundle) {
-	for at := range b {
-		delete(b, at)
+func (x *index) give(b *bundle) {
+	if b == nil {
+		return
+	}
+	for at := range b.refs {
+		delete(b.refs, at)
 		x.release(at)
 	}
 }
 
 // replace makes the members of a view those of a bundle.
-func (x *index) replace(v *view, b bundle) {
+func (x *index) replace(v *view, b *bundle) {
 	for at := range v.members {
-		if _, still := b[at]; !still {
-			x.leave(v, at)
+		if _, still := b.refs[at]; !still {
+			x.gone(v, at, x.entries[at].meta.UID)
 		}
 	}
-	for at := range b {
+	for at := range b.refs {
 		x.join(v, at)
 	}
 	x.give(b)

@@ -308,7 +308,7 @@ func TestWhatCannotBeAnsweredIsRefused(t *testing.T) {
 	}
 }
 
-func TestPodsAreRefusedWhileNoServerIsThere(t *testing.T) {
+func TestPodsWhoseRightsNobodyKnowsAreRefused(t *testing.T) {
 	n := newNode(t)
 	n.server.set(allPods, &core.PodList{}, pod("a", "10.0.0.1"))
 	names(t, n.as(selfUser, mediaJSON))

@@ -51,9 +51,9 @@ func jwt(until time.Time) string {
 	return "head." + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, until.Unix())) + ".sum"
 }
 
-func TestServicesFollowThePodsOfThisNode(t *testing.T) {
-	n := newNode(t)
-	client := n.as(selfUser, mediaBin)
+// sliced is a node with a pod and an EndpointSlice of it and of another node's; list gives the slice's endpoints.
+func sliced(t *testing.T) (n *node, list func() []discovery.Endpoint) {
+	n = newNode(t)
 	yes, here, there := true, self, "near"
 	slice := &discovery.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web-1"}, AddressType: discovery.AddressTypeIPv4,
 		Endpoints: []discovery.Endpoint{
@@ -62,29 +62,43 @@ func TestServicesFollowThePodsOfThisNode(t *testing.T) {
 		}}
 	n.server.set(allPods, &core.PodList{}, pod("a", "10.0.0.1"))
 	n.server.set("/apis/discovery.k8s.io/v1/endpointslices", &discovery.EndpointSliceList{}, slice)
-	list := func() []discovery.Endpoint {
-		all, err := client.DiscoveryV1().EndpointSlices("").List(t.Context(), metav1.ListOptions{})
+	list = func() []discovery.Endpoint {
+		t.Helper()
+		all, err := n.as(selfUser, mediaBin).DiscoveryV1().EndpointSlices("").List(t.Context(), metav1.ListOptions{})
 		if err != nil || len(all.Items) != 1 {
 			t.Fatal(all, err)
 		}
 		return all.Items[0].Endpoints
 	}
-	names(t, client)
+	names(t, n.as(selfUser, mediaBin))
 	list()
+	return n, list
+}
+
+func TestServicesFollowThePodsOfThisNode(t *testing.T) {
+	n, list := sliced(t)
 	n.reboot(func(c *Config) { c.Rebooted = true })
 	n.cut()
-	client = n.as(selfUser, mediaBin)
 	if got := list(); *got[0].Conditions.Ready || !*got[1].Conditions.Ready {
 		t.Errorf("after the boot: %v", got)
 	}
-	set(t, client, `{"status":{"podIP":"10.0.0.5","podIPs":[{"ip":"10.0.0.5"}]}}`)
+	set(t, n.as(selfUser, mediaBin), `{"status":{"podIP":"10.0.0.5","podIPs":[{"ip":"10.0.0.5"}]}}`)
 	if got := list(); !*got[0].Conditions.Ready || got[0].Addresses[0] != "10.0.0.5" || got[1].Addresses[0] != "10.0.1.1" {
 		t.Errorf("when the pod runs again: %v", got)
 	}
 	n.reboot()
 	n.cut()
-	client = n.as(selfUser, mediaBin)
 	if got := list(); !*got[0].Conditions.Ready || got[0].Addresses[0] != "10.0.0.5" {
 		t.Errorf("after a start without a reboot: %v", got)
+	}
+}
+
+func TestServicesGoOnWhenAServerIsLostThatWasThereAfterTheBoot(t *testing.T) {
+	n, list := sliced(t)
+	n.reboot(func(c *Config) { c.Rebooted = true })
+	list()
+	n.cut()
+	if got := list(); !*got[0].Conditions.Ready {
+		t.Errorf("its pod, of which a server has told, is no endpoint any more: %v", got)
 	}
 }

@@ -28,6 +28,9 @@ func (k *Cache) record(q query, answer *http.Response) {
 		k.lost(q)
 		return
 	}
+	if answer.StatusCode == http.StatusOK && (!q.watch || q.initial) {
+		k.corrected(q)
+	}
 	if !known || answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusCreated {
 		return
 	}
@@ -123,7 +126,7 @@ func (k *Cache) single(q query, o object) {
 	defer k.mu.Unlock()
 	v := k.open(q, o.APIVersion, o.Kind)
 	at := refOf(q.kind(), o)
-	if k.take(at, o) {
+	if k.take(at, o, &v.short) {
 		k.index.join(v, at)
 	}
 	k.changed()
@@ -144,9 +147,13 @@ func (k *Cache) open(q query, apiVersion, kind string) *view {
 	return v
 }
 
-// take puts an object that a server sent, unless there is no room. mu is held.
-func (k *Cache) take(at ref, o object) bool {
+// networkPolicies are rare, and a node that is killed and starts alone must not let through what it did not before.
+const networkPolicies = "networking.k8s.io/networkpolicies"
+
+// take puts an object that a server sent, unless there is no room: then what it is for is short of it. mu is held.
+func (k *Cache) take(at ref, o object, short *bool) bool {
 	if k.index.live+int64(len(o.body)) > limit {
+		*short = true
 		if !k.full {
 			k.full = true
 			k.config.Log.Warn("this node needs more of the cluster than it keeps for a start without servers; what is beyond is not kept",
@@ -155,6 +162,9 @@ func (k *Cache) take(at ref, o object) bool {
 		return k.index.entries[at] != nil
 	}
 	if k.index.put(at, o, false) {
+		if at.Kind == networkPolicies {
+			k.hurried()
+		}
 		k.tell(at, nil)
 	}
 	return true
@@ -167,10 +177,10 @@ func (k *Cache) listed(q query, l list) {
 	v := k.open(q, l.APIVersion, l.Kind)
 	if !q.further || v.next == nil {
 		k.index.give(v.next)
-		v.next = bundle{}
+		v.next = newBundle()
 	}
 	for _, o := range l.items {
-		if at := refOf(q.kind(), o); k.take(at, o) {
+		if at := refOf(q.kind(), o); k.take(at, o, &v.next.short) {
 			k.index.hold(v.next, at)
 		}
 	}
@@ -182,9 +192,12 @@ func (k *Cache) listed(q query, l list) {
 }
 
 // complete ends a list. mu is held.
-func (k *Cache) complete(v *view, b bundle, version string) {
-	fresh := v.version == ""
-	v.version = version
+func (k *Cache) complete(v *view, b *bundle, version string) {
+	if v.of == endpointSlices {
+		k.rebooted = false // what a server says of them by now is as good as with any Kubernetes
+	}
+	fresh := v.version == "" || v.short != b.short
+	v.version, v.short = version, b.short
 	k.index.replace(v, b)
 	if fresh || k.index.dirty() {
 		k.index.describe(v)
@@ -197,7 +210,7 @@ func (k *Cache) follow(q query, f form, body io.ReadCloser) io.ReadCloser {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if q.initial {
-		w.next = bundle{}
+		w.next = newBundle()
 	}
 	if v := k.index.views[q.view()]; v != nil {
 		v.watches++
@@ -213,7 +226,7 @@ type following struct {
 	query  query
 	stream stream
 	view   *view
-	next   bundle // of what the watch begins with, until that is complete
+	next   *bundle // of what the watch begins with, until that is complete
 }
 
 // Read passes on and looks on.
@@ -251,17 +264,21 @@ func (w *following) event(kind string, o object) {
 	case kind == marked && w.view != nil:
 		w.view.version = o.meta.Version
 	case (kind == added || kind == modified) && w.next != nil:
-		if k.take(at, o) {
+		if k.take(at, o, &w.next.short) {
 			k.index.hold(w.next, at)
 		}
 	case w.view == nil: // a watch of what was never listed
 	case kind == added || kind == modified:
-		if w.view.version = o.meta.Version; k.take(at, o) {
+		was := w.view.short
+		if w.view.version = o.meta.Version; k.take(at, o, &w.view.short) {
 			k.index.join(w.view, at)
+		}
+		if w.view.short != was {
+			k.index.describe(w.view)
 		}
 	case kind == deleted:
 		w.view.version = o.meta.Version
-		k.index.leave(w.view, at)
+		k.index.gone(w.view, at, o.meta.UID)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // query is what a request to the API asks for.
@@ -74,6 +76,20 @@ func (q *query) parsePath() {
 
 // kind is the collection that a query is about.
 func (q *query) kind() string { return q.group + "/" + q.resource }
+
+// apiVersion is the group and version that it is about.
+func (q *query) apiVersion() string {
+	return schema.GroupVersion{Group: q.group, Version: q.version}.String()
+}
+
+// ref names the object that a query is about.
+func (q *query) ref() ref { return ref{Kind: q.kind(), Namespace: q.namespace, Name: q.name} }
+
+// alone is the list that has nothing but the object that a query is about.
+func (q query) alone() query {
+	q.labels, q.fields = "", "metadata.name="+q.name
+	return q
+}
 
 // reads says that a query is one that the cache can record and answer.
 func (q *query) reads() bool {

@@ -15,6 +15,7 @@ type note struct {
 	APIVersion string   `json:"av,omitempty"`
 	Kind       string   `json:"kind,omitempty"`
 	Version    string   `json:"rv,omitempty"`
+	Short      bool     `json:"short,omitempty"`
 	Join       *ref     `json:"join,omitempty"`
 	Leave      *ref     `json:"leave,omitempty"`
 	Gone       bool     `json:"gone,omitempty"`
@@ -117,7 +118,7 @@ func (r *reading) apply(n note) {
 			v = &view{id: n.View, key: *n.Key, members: map[ref]struct{}{}, listeners: map[*listener]struct{}{}}
 			x.add(v)
 		}
-		v.of, v.apiVersion, v.kind, v.version = n.Of, n.APIVersion, n.Kind, n.Version
+		v.of, v.apiVersion, v.kind, v.version, v.short = n.Of, n.APIVersion, n.Kind, n.Version, n.Short
 		return
 	}
 	v := x.byID[n.View]

@@ -114,7 +114,7 @@ func (k *Cache) keep(at ref, token kept) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	o := object{APIVersion: "v1", Kind: "Token", form: jsonText, body: text, meta: head{Namespace: at.Namespace, Name: at.Name}}
-	if v := k.open(query{path: tokens, resource: tokens}, "v1", "Token"); k.take(at, o) {
+	if v := k.open(query{path: tokens, resource: tokens}, "v1", "Token"); k.take(at, o, &v.short) {
 		k.index.join(v, at)
 	}
 	k.changed()

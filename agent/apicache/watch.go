@@ -52,7 +52,30 @@ func (k *Cache) watch(q query, r *http.Request, since time.Time, back <-chan str
 	if !q.reads() || v == nil || v.version == "" {
 		return refuse(r, away(since, "this list is not remembered"))
 	}
-	w := &watching{cache: k, query: q, view: v, form: q.wants[0], back: back, ctx: r.Context(),
+	v.alone = true
+	return k.listen(v, q, r, back, disguise{k, q})
+}
+
+// misled says that a watch of a server would go on from what the node told without one: the server would never say that this is over.
+func (k *Cache) misled(q query) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	v := k.index.views[q.view()]
+	return q.watch && !q.initial && q.since != "" && v != nil && v.alone
+}
+
+// corrected notes that a server tells the caller all of a view.
+func (k *Cache) corrected(q query) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if v := k.index.views[q.view()]; v != nil {
+		v.alone = false
+	}
+}
+
+// listen answers a watch of what a view holds. mu is held.
+func (k *Cache) listen(v *view, q query, r *http.Request, back <-chan struct{}, through lens) *http.Response {
+	w := &watching{cache: k, query: q, view: v, lens: through, form: q.wants[0], back: back, ctx: r.Context(),
 		listener: &listener{wake: make(chan struct{}, 1)}, closed: make(chan struct{})}
 	if q.ends > 0 {
 		w.ends = time.NewTimer(q.ends)
@@ -79,6 +102,7 @@ type watching struct {
 	cache    *Cache
 	query    query
 	view     *view
+	lens     lens
 	form     form
 	back     <-chan struct{}
 	ctx      context.Context
@@ -95,7 +119,7 @@ func (w *watching) begin() error {
 	for _, at := range w.view.sorted() {
 		kind := added
 		if !all {
-			if kind = modified; !w.cache.index.entries[at].local {
+			if kind = modified; !w.cache.index.entries[at].local && !w.lens.alters(at) {
 				continue
 			}
 		}
@@ -115,11 +139,11 @@ func (w *watching) begin() error {
 
 // say writes an event about an object. mu is held.
 func (w *watching) say(kind string, at ref) error {
-	o, err := w.cache.get(at)
-	if err == nil {
-		o, err = o.in(w.form)
+	o, seen, err := w.cache.look(at, w.lens)
+	if err != nil || !seen {
+		return err
 	}
-	if err != nil {
+	if o, err = o.in(w.form); err != nil {
 		return err
 	}
 	return w.write(kind, o)
@@ -162,6 +186,11 @@ func (w *watching) wait() error {
 		return w.expire()
 	case <-ends:
 		w.over = true
+		select {
+		case <-w.back:
+			return w.expire()
+		default: // it may go on from here
+		}
 	case <-w.ctx.Done():
 		w.over = true
 	case <-w.closed:
@@ -179,7 +208,7 @@ func (w *watching) hear() error {
 		var err error
 		switch {
 		case c.gone != nil:
-			err = w.end(*c.gone)
+			err = w.end(c.at, *c.gone)
 		case w.cache.index.entries[c.at] != nil:
 			err = w.say(modified, c.at)
 		}
@@ -191,9 +220,12 @@ func (w *watching) hear() error {
 }
 
 // end writes that an object is no more.
-func (w *watching) end(o object) error {
-	o, err := o.in(w.form)
-	if err != nil {
+func (w *watching) end(at ref, o object) error {
+	o, seen, err := w.lens.show(at, o)
+	if err != nil || !seen {
+		return err
+	}
+	if o, err = o.in(w.form); err != nil {
 		return err
 	}
 	return w.write(deleted, o)

@@ -129,7 +129,7 @@ func (k *Cache) register(q query, r *http.Request, since time.Time) *http.Respon
 func (k *Cache) status(q query, r *http.Request, body []byte, since time.Time) *http.Response {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	at := ref{Kind: q.kind(), Namespace: q.namespace, Name: q.name}
+	at := q.ref()
 	if !k.sees(q.user, at) {
 		if k.lacks(q) {
 			return refuse(r, notFound(q))
@@ -159,7 +159,7 @@ func (k *Cache) status(q query, r *http.Request, body []byte, since time.Time) *
 func (k *Cache) remove(q query, r *http.Request, since time.Time) *http.Response {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	at := ref{Kind: q.kind(), Namespace: q.namespace, Name: q.name}
+	at := q.ref()
 	o, err := k.get(at)
 	if err != nil || !k.sees(q.user, at) {
 		return refuse(r, away(since, "this object is not remembered"))

@@ -66,6 +66,9 @@ func daemon(c Config) *server.Config {
 		Version: version.ConfigVersion,
 		Root:    c.Root,
 		State:   c.State,
+		// It registers figures, which nobody reads, under names that belong to the whole process, and ends it when a member of etcd
+		// beside it was faster with the same ones.
+		DisabledPlugins: []string{"io.containerd.metrics.v1.grpc-prometheus"},
 		Plugins: table{
 			"io.containerd.server.v1.grpc":  table{"address": c.Socket},
 			"io.containerd.server.v1.ttrpc": table{"address": c.Socket + ".ttrpc"},

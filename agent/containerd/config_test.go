@@ -42,6 +42,19 @@ func at(t *testing.T, in any, path ...string) any {
 	return in
 }
 
+// TestWhatIsLeftOutExists: containerd ignores the name of a part that it does not have.
+func TestWhatIsLeftOutExists(t *testing.T) {
+	left := map[string]bool{}
+	for _, r := range registry.Graph(func(*plugin.Registration) bool { return false }) {
+		left[r.URI()] = true
+	}
+	for _, name := range daemon(example()).DisabledPlugins {
+		if !left[name] {
+			t.Errorf("containerd has no %s", name)
+		}
+	}
+}
+
 // TestEveryKeyIsOneOfContainerds: containerd ignores a key it does not know.
 func TestEveryKeyIsOneOfContainerds(t *testing.T) {
 	known := map[string]plugin.Registration{}

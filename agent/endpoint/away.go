@@ -27,6 +27,9 @@ const (
 // errAway means that no server is in reach.
 var errAway = errors.New("no API server is in reach")
 
+// errOver means that no server would listen.
+var errOver = errors.New("the node's certificates are over")
+
 // absence is whether any server is in reach. A nil one means that nobody asks.
 type absence struct {
 	rows    *run.Rows
@@ -36,13 +39,14 @@ type absence struct {
 	mu    sync.Mutex // guards what follows
 	since time.Time
 	back  chan struct{} // nil while a server is in reach
+	gone  chan struct{} // closed while none is
 	pause time.Duration
 	look  time.Time // when to look next
 }
 
 // newAbsence begins with the question open when there is another who can answer, else with hope.
 func newAbsence(open bool, rows *run.Rows, log *slog.Logger) *absence {
-	a := &absence{rows: rows, log: log, decided: make(chan struct{})}
+	a := &absence{rows: rows, log: log, decided: make(chan struct{}), gone: make(chan struct{})}
 	if !open {
 		close(a.decided)
 	}
@@ -72,6 +76,30 @@ func (p *pool) Away() (since time.Time, back <-chan struct{}, away bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.since, a.back, a.back != nil
+}
+
+// now gives what closes when a server is in reach again, nil while one is.
+func (a *absence) now() (back <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.back
+}
+
+// begun waits until no server is in reach. It gives what closes when one is again, nil when ctx has ended.
+func (a *absence) begun(ctx context.Context) (back <-chan struct{}) {
+	for ctx.Err() == nil {
+		a.mu.Lock()
+		back, gone := a.back, a.gone
+		a.mu.Unlock()
+		if back != nil {
+			return back
+		}
+		select {
+		case <-gone:
+		case <-ctx.Done():
+		}
+	}
+	return nil
 }
 
 // next says whether no server is in reach, and in how long to look for one.
@@ -121,6 +149,7 @@ func (p *pool) leave(why error) {
 	}
 	since := time.Now()
 	a.back, a.since, a.pause, a.look = make(chan struct{}), since, firstPause, since.Add(firstPause)
+	close(a.gone)
 	a.mu.Unlock()
 	a.log.Warn("no API server is in reach; the node goes by what servers said last", "err", why)
 	a.rows.Set(run.Detail{Name: "servers", State: "offline", Bad: true,
@@ -139,14 +168,16 @@ func (p *pool) returned(u *upstream) {
 	}
 	a.mu.Lock()
 	back, since := a.back, a.since
-	a.back = nil
-	a.mu.Unlock()
 	if back == nil {
+		a.mu.Unlock()
 		return
 	}
+	a.back, a.gone = nil, make(chan struct{})
+	a.mu.Unlock()
 	a.rows.Drop("servers")
 	a.log.Info("an API server is in reach again", "server", u.url, "away", time.Since(since).Round(time.Second).String())
 	close(back)
+	p.news()
 }
 
 // firstLook decides at the start whether a server is in reach, where somebody else can answer.
@@ -155,16 +186,25 @@ func (p *pool) firstLook(ctx context.Context) {
 		return
 	}
 	defer close(p.meanwhile.decided)
-	if p.find(ctx, firstPatience) == nil && ctx.Err() == nil {
-		p.leave(errAway)
+	why := errAway
+	if !p.wanted() {
+		why = errOver
+	} else if p.find(ctx, firstPatience) != nil || ctx.Err() != nil {
+		return
 	}
+	p.leave(why)
 }
+
+// wanted says that a server would listen to this node.
+func (p *pool) wanted() bool { return p.counts == nil || p.counts() }
 
 // lookAgain looks for a server while none is in reach.
 func (p *pool) lookAgain(ctx context.Context) {
-	if u := p.find(ctx, lookPatience); u != nil {
-		p.returned(u)
-		return
+	if p.wanted() {
+		if u := p.find(ctx, lookPatience); u != nil {
+			p.returned(u)
+			return
+		}
 	}
 	a := p.meanwhile
 	a.mu.Lock()

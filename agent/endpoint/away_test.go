@@ -18,6 +18,7 @@ import (
 type standIn struct {
 	holds bool
 	back  atomic.Pointer[<-chan struct{}]
+	told  atomic.Int32 // that a server is back
 }
 
 func (s *standIn) Holds() bool { return s.holds }
@@ -50,7 +51,7 @@ func (c *cluster) alone(t *testing.T, upstream string, s *standIn) (at string, r
 	t.Helper()
 	rows = &run.Rows{}
 	address := freeAddress(t)
-	e := New(Config{Address: address, Servers: newList("https://" + upstream), Offline: s, Rows: rows}, c, slog.New(slog.DiscardHandler))
+	e := New(Config{Address: address, Servers: newList("https://" + upstream), Offline: s, Rows: rows, Back: func() { s.told.Add(1) }}, c, slog.New(slog.DiscardHandler))
 	e.patience = shortly
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, ended := make(chan struct{}), make(chan error, 1)
@@ -91,8 +92,8 @@ func TestWithNoServerAtTheStartTheStandInAnswersSoon(t *testing.T) {
 	case <-time.After(3 * lastPause):
 		t.Fatal("it is not noticed that a server is back")
 	}
-	if code, body := get(t, caller, url+"/api", ""); code != http.StatusOK || body != "served" {
-		t.Errorf("then: %d %q", code, body)
+	if code, body := get(t, caller, url+"/api", ""); code != http.StatusOK || body != "served" || s.told.Load() == 0 {
+		t.Errorf("then: %d %q, told %d times", code, body, s.told.Load())
 	}
 	if told := rows.Details(); len(told) != 0 {
 		t.Errorf("it is told %v", told)

@@ -38,7 +38,7 @@ func TestChoose(t *testing.T) {
 			if test.current == "" {
 				servers = newList(test.list...)
 			}
-			p, err := newPool(newCluster(t), servers, patient, slog.New(slog.DiscardHandler))
+			p, err := newPool(newCluster(t), servers, patient, nil, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func TestTheServerOnThisMachineIsReturnedTo(t *testing.T) {
 	c := newCluster(t)
 	here := c.machine(t, "here", sayName)
 	here.starting.Store(true)
-	p, err := newPool(c, newList(here.url, three), patient, slog.New(slog.DiscardHandler))
+	p, err := newPool(c, newList(here.url, three), patient, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

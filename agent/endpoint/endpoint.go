@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,12 +9,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/skerry-io/skerry/internal/fault"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/serve"
+	"github.com/skerry-io/skerry/internal/traffic"
 )
 
 // Identity is what the endpoint needs of the node's certificates. It is asked for each connection and request, so that
@@ -37,7 +40,16 @@ type Config struct {
 	Address string // loopback host:port
 	Servers Servers
 	Offline Offline   // answers while no server is in reach; nil for nobody
+	Pods    Pods      // where it answers pods; nothing without Offline
 	Rows    *run.Rows // is told when no server is in reach
+	// Shorten is put around the way of requests to the servers, below Offline; nil for nothing.
+	Shorten func(Upstream) http.RoundTripper
+	// Back is told when a server is in reach that was not; nil for nobody.
+	Back    func()
+	Traffic *traffic.Meter // counts what goes to other machines; nil for nobody
+	// Counts says that servers will take the node's certificates. While they do not, no server counts as in reach that was not
+	// before; nil where they always do.
+	Counts func() bool
 }
 
 // Offline answers for the servers while none is in reach.
@@ -46,6 +58,15 @@ type Offline interface {
 	Holds() bool
 	// Around is the way of all requests: to the servers while they are in reach.
 	Around(servers Reach) http.RoundTripper
+}
+
+// Upstream is the way to the servers as it is.
+type Upstream interface {
+	http.RoundTripper
+	// InUse is the URL of the server that answered last; empty when it is on this machine, or did not answer since.
+	InUse() string
+	// Doubt says that a server has left somebody without an answer: it is asked whether it is there, and given up when it is not.
+	Doubt(server string)
 }
 
 // Reach is the way to the servers.
@@ -74,53 +95,76 @@ type Endpoint struct {
 	id       Identity
 	log      *slog.Logger
 	patience time.Duration
+	linger   time.Duration
 }
 
 // New prepares an endpoint; id is first used in Run.
-func New(c Config, id Identity, log *slog.Logger) *Endpoint { return &Endpoint{c, id, log, patience} }
+func New(c Config, id Identity, log *slog.Logger) *Endpoint {
+	return &Endpoint{c, id, log, patience, linger}
+}
 
 // Run serves until ctx ends.
 func (e *Endpoint) Run(ctx context.Context, ready func()) error {
 	if _, err := e.id.Serving(); err != nil {
 		return err
 	}
-	upstream, err := newPool(e.id, e.config.Servers, e.patience, e.log)
+	upstream, err := newPool(e.id, e.config.Servers, e.patience, e.config.Traffic, e.log)
 	if err != nil {
 		return err
 	}
-	var way http.RoundTripper = upstream
+	upstream.back = e.config.Back
+	way := shortened{upstream, upstream}
+	if e.config.Shorten != nil {
+		way.RoundTripper = e.config.Shorten(upstream)
+	}
+	var all http.RoundTripper = way
 	if e.config.Offline != nil {
 		upstream.meanwhile = newAbsence(e.config.Offline.Holds(), e.config.Rows, e.log)
-		way = e.config.Offline.Around(upstream)
+		upstream.counts = e.config.Counts
+		all = e.config.Offline.Around(way)
 	}
 	listener, err := e.listen(ctx)
 	if err != nil {
 		return err
 	}
+	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
+	handler := e.handler(all)
 	watching, stopWatching := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		upstream.watch(watching)
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { upstream.watch(watching) })
+	if upstream.meanwhile != nil {
+		beside.Go(func() { e.pods(watching, requests, upstream.meanwhile, handler) })
+	}
 	defer func() {
+		cancelRequests() // ends what was upgraded, which the server no longer knows
 		stopWatching()
-		<-watched
+		beside.Wait()
 		upstream.close()
 	}()
-	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancelRequests() // ends what was upgraded, which the server no longer knows
-	srv := &http.Server{
-		Handler:           e.handler(way),
+	return serve.TLS(ctx, e.server(requests, handler, e.trust()), listener, stopPatience, ready)
+}
+
+// server takes requests that end with a context.
+func (e *Endpoint) server(requests context.Context, handler http.Handler, trust *tls.Config) *http.Server {
+	return &http.Server{
+		Handler:           handler,
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: headerPatience,
 		IdleTimeout:       idlePatience,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
-		TLSConfig:         e.trust(),
+		TLSConfig:         trust,
 	}
-	return serve.TLS(ctx, srv, listener, stopPatience, ready)
 }
+
+// shortened is the way to the servers with Shorten in it.
+type shortened struct {
+	http.RoundTripper
+	pool *pool
+}
+
+// Away says since when no server is in reach.
+func (s shortened) Away() (since time.Time, back <-chan struct{}, away bool) { return s.pool.Away() }
 
 // handler is the way of a request: who asks, then a server that answers, or Offline.
 func (e *Endpoint) handler(upstream http.RoundTripper) http.Handler {
@@ -135,11 +179,12 @@ func (e *Endpoint) trust() *tls.Config {
 			return nil, err
 		}
 		return &tls.Config{
-			MinVersion:   tls.VersionTLS12,
-			NextProtos:   []string{"h2", "http/1.1"},
-			Certificates: []tls.Certificate{serving},
-			ClientAuth:   tls.VerifyClientCertIfGiven,
-			ClientCAs:    e.id.ClientCA(),
+			MinVersion:       tls.VersionTLS12,
+			NextProtos:       []string{"h2", "http/1.1"},
+			Certificates:     []tls.Certificate{serving},
+			ClientAuth:       tls.RequestClientCert,
+			ClientCAs:        e.id.ClientCA(), // which it tells
+			VerifyConnection: e.verify,
 		}, nil
 	}
 	// The server only looks whether there is a way to a certificate; GetConfigForClient comes first.
@@ -148,6 +193,32 @@ func (e *Endpoint) trust() *tls.Config {
 		return &serving, err
 	}
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: config, GetCertificate: certificate}
+}
+
+// verify wants of a caller's certificate, if he shows one, that the cluster has issued it. Those of this node's own key count as
+// long as there are no newer ones: whoever has the key is this node, and alone nobody can renew them.
+func (e *Endpoint) verify(conn tls.ConnectionState) error {
+	if len(conn.PeerCertificates) == 0 {
+		return nil
+	}
+	serving, err := e.id.Serving()
+	if err != nil {
+		return err
+	}
+	shown, at := conn.PeerCertificates[0], time.Now()
+	if ownKey(shown, serving.Leaf) && at.After(shown.NotAfter) {
+		at = shown.NotAfter
+	}
+	_, err = shown.Verify(x509.VerifyOptions{Roots: e.id.ClientCA(), CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	if err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: conn.PeerCertificates, Err: err}
+	}
+	return nil
+}
+
+// ownKey says that two certificates are for one key.
+func ownKey(a, b *x509.Certificate) bool {
+	return b != nil && bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo)
 }
 
 func (e *Endpoint) listen(ctx context.Context) (net.Listener, error) {

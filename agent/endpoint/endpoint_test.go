@@ -16,6 +16,7 @@ import (
 
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/tests/certtest"
 )
 
 const patient = 10 * time.Second
@@ -82,7 +83,7 @@ func TestOtherCertificatesAreRefused(t *testing.T) {
 		t.Errorf("another user of the cluster: got %d %q", status, body)
 	}
 	for name, cert := range map[string]tls.Certificate{
-		"a stranger's":  issue(t, newCA(t, "strange-ca"), client(kubelet)),
+		"a stranger's":  issue(t, certtest.CA(t, "strange-ca"), client(kubelet)),
 		"a serving one": issue(t, c.clientCA, certs.Subject{Name: kubelet, Server: true}),
 	} {
 		if answer, err := c.caller(t, cert).Get("https://" + at + "/api"); err == nil {

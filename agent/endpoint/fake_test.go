@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/tests/certtest"
 )
 
 // cluster is the authorities and certificates that an endpoint meets.
@@ -28,19 +29,6 @@ const (
 	kubelet = "system:node:pi"
 	proxy   = "system:kube-proxy"
 )
-
-func newCA(t *testing.T, name string) *certs.CA {
-	t.Helper()
-	key, err := certs.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := certs.NewCA(name, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ca
-}
 
 func issue(t *testing.T, ca *certs.CA, s certs.Subject) tls.Certificate {
 	t.Helper()
@@ -59,7 +47,7 @@ func client(name string) certs.Subject { return certs.Subject{Name: name, Client
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{serverCA: newCA(t, "server-ca"), clientCA: newCA(t, "client-ca")}
+	c := &cluster{serverCA: certtest.CA(t, "server-ca"), clientCA: certtest.CA(t, "client-ca")}
 	c.serving = issue(t, c.serverCA, certs.Subject{Name: "server", IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Server: true})
 	c.clients = map[string]tls.Certificate{kubelet: issue(t, c.clientCA, client(kubelet)), proxy: issue(t, c.clientCA, client(proxy))}
 	return c

@@ -54,9 +54,10 @@ type machine struct {
 	probes   atomic.Int32
 	starting atomic.Bool // its API is not there yet
 
-	mu   sync.Mutex // guards what follows
-	dark bool
-	live []net.Conn
+	mu        sync.Mutex // guards what follows
+	dark      bool
+	live      []net.Conn
+	forgotten map[net.Conn]bool
 }
 
 // machine runs a server whose handler is told its name.
@@ -126,8 +127,8 @@ func (m *machine) pump(from, to net.Conn) {
 	for {
 		n, err := from.Read(buffer)
 		switch {
-		case m.isDark() && err == nil: // swallowed
-		case m.isDark():
+		case m.swallows(from) && err == nil:
+		case m.swallows(from):
 			return
 		case err != nil:
 			_ = to.Close()
@@ -141,10 +142,20 @@ func (m *machine) pump(from, to net.Conn) {
 	}
 }
 
-func (m *machine) isDark() bool {
+func (m *machine) swallows(conn net.Conn) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.dark
+	return m.dark || m.forgotten[conn]
+}
+
+// forget has what is open stay dead, as routers do; what is opened later works.
+func (m *machine) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forgotten = map[net.Conn]bool{}
+	for _, conn := range m.live {
+		m.forgotten[conn] = true
+	}
 }
 
 // power cuts or restores it; what was open at the cut stays dead.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/skerry-io/skerry/internal/fault"
+	"github.com/skerry-io/skerry/internal/traffic"
 )
 
 // redial is the pause between two rounds through the servers while a request waits.
@@ -25,6 +26,11 @@ type pool struct {
 	awake    chan struct{} // tells watch that a server got something to do
 	// meanwhile is set where somebody answers while no server is in reach.
 	meanwhile *absence
+	counts    func() bool // see Config.Counts
+	back      func()      // see Config.Back
+	traffic   *traffic.Meter
+	doubts    chan *upstream
+	chance    time.Duration // see lastChance
 
 	mu      sync.Mutex // guards what follows
 	servers []*upstream
@@ -32,8 +38,8 @@ type pool struct {
 	changed <-chan struct{} // of the list
 }
 
-func newPool(id Identity, list Servers, patience time.Duration, log *slog.Logger) (*pool, error) {
-	p := &pool{id: id, list: list, patience: patience, log: log, awake: make(chan struct{}, 1)}
+func newPool(id Identity, list Servers, patience time.Duration, meter *traffic.Meter, log *slog.Logger) (*pool, error) {
+	p := &pool{id: id, list: list, patience: patience, traffic: meter, log: log, awake: make(chan struct{}, 1), doubts: make(chan *upstream, 1), chance: lastChance}
 	return p, p.adopt()
 }
 
@@ -56,6 +62,9 @@ func (p *pool) adopt() error {
 			if u, err = newUpstream(url, p.id); err != nil {
 				errs = append(errs, err)
 				continue
+			}
+			if !u.local {
+				u.count = p.traffic.Of(u.address, traffic.API)
 			}
 		}
 		u.setPlace(order)
@@ -114,7 +123,9 @@ func compare(a, b [3]int) int {
 
 // use notes the server that answered.
 func (p *pool) use(u *upstream) {
-	u.set(good)
+	if condition(u.condition.Swap(int32(good))) != good {
+		p.news()
+	}
 	p.returned(u)
 	p.mu.Lock()
 	before := p.current
@@ -122,6 +133,37 @@ func (p *pool) use(u *upstream) {
 	p.mu.Unlock()
 	if before != nil && before != u {
 		p.log.Info("the API is now asked of another server", "server", u.url, "before", before.url)
+	}
+}
+
+// InUse is the URL of the server that answered last, see Upstream.
+func (p *pool) InUse() string {
+	p.mu.Lock()
+	u := p.current
+	p.mu.Unlock()
+	if u == nil || u.local || u.is() != good {
+		return ""
+	}
+	return u.url
+}
+
+// Doubt has a server asked whether it is there, see Upstream.
+func (p *pool) Doubt(server string) {
+	for _, u := range p.known() {
+		if u.url != server {
+			continue
+		}
+		select {
+		case p.doubts <- u:
+		default: // there is a doubt already
+		}
+	}
+}
+
+// news says that a server is in reach that was not.
+func (p *pool) news() {
+	if p.back != nil {
+		p.back()
 	}
 }
 
@@ -180,7 +222,7 @@ func (s *sending) ask(u *upstream) (*http.Response, error) {
 		return nil, err
 	}
 	var a attempt
-	done := s.pool.begin(u)
+	done, begun := s.pool.begin(u)
 	answer, err := road.RoundTrip(a.prepare(s.request, s.body, u))
 	if err != nil {
 		done()
@@ -194,7 +236,11 @@ func (s *sending) ask(u *upstream) (*http.Response, error) {
 		s.waits = true
 		return nil, &startingError{u.url}
 	}
-	answer.Body = endsWith(answer.Body, done, isWatch(s.request))
+	watch := isWatch(s.request)
+	if watch {
+		begun()
+	}
+	answer.Body = endsWith(answer.Body, done, watch)
 	return answer, nil
 }
 
@@ -217,12 +263,17 @@ func (s *sending) failed(u *upstream, err error, sent bool) error {
 	return err
 }
 
-// begin counts a request until done is called.
-func (p *pool) begin(u *upstream) (done func()) {
-	if u.busy.Add(1) == 1 {
+// begin counts a request until done is called, as one that somebody waits for until begun or done is.
+func (p *pool) begin(u *upstream) (done, begun func()) {
+	u.busy.Add(1)
+	if u.waiting.Add(1) == 1 {
 		p.wake()
 	}
-	return sync.OnceFunc(func() { u.busy.Add(-1) })
+	begun = sync.OnceFunc(func() { u.waiting.Add(-1) })
+	return sync.OnceFunc(func() {
+		begun()
+		u.busy.Add(-1)
+	}), begun
 }
 
 // known gives the servers, those included that left the list and have something to do.

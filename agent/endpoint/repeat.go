@@ -46,6 +46,9 @@ func (a *attempt) prepare(r *http.Request, body *onceBody, u *upstream) *http.Re
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { a.sent.Store(true) }}
 	out := r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
 	target := *r.URL
+	if !u.local {
+		target = onWire(r)
+	}
 	target.Scheme, target.Host = "https", u.address
 	out.URL, out.Host = &target, ""
 	if body != nil {

@@ -10,9 +10,13 @@ import (
 	"time"
 )
 
-// silence is how long a connection to a server may say nothing before it is asked whether it lives, and then may take to
-// answer. It finds a connection that a router on the way forgot; silent servers are found sooner, see watch.
-const silence = 15 * time.Second
+const (
+	// silence is how long a connection to a server may say nothing before it is asked whether it lives. It keeps routers on the way
+	// from forgetting the connection; one that was forgotten, and silent servers, are mostly found sooner, see watch.
+	silence = 90 * time.Second
+	// verdictOnOne is how long one connection may take to answer.
+	verdictOnOne = 15 * time.Second
+)
 
 // road is the way to a server for one user: connections that were opened with the user's certificate.
 type road struct {
@@ -70,7 +74,7 @@ func (u *upstream) newRoad(user string, der []byte) *road {
 	return &road{
 		certificate: der,
 		multiplexed: &http.Transport{DialTLSContext: dial("h2", "http/1.1"), ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second,
-			HTTP2: &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence}},
+			HTTP2: &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: verdictOnOne}},
 		upgraded: &http.Transport{DialTLSContext: dial("http/1.1"), IdleConnTimeout: 90 * time.Second},
 	}
 }
@@ -85,7 +89,7 @@ func (u *upstream) dial(ctx context.Context, user string, protocols []string) (n
 	if certificate != nil {
 		config.Certificates = []tls.Certificate{*certificate}
 	}
-	raw, err := u.connect(ctx)
+	raw, err := u.connect(ctx, user)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/skerry-io/skerry/internal/traffic"
 )
 
 // condition is what was last seen of a server; a smaller one is tried first.
@@ -34,6 +36,8 @@ const (
 	connectPatience = 5 * time.Second
 	// unheard is how long the kernel waits for a sign that sent data arrived, before it ends a connection.
 	unheard = 30 * time.Second
+	// keepAlive is how long a connection may be idle until the kernel asks; one with HTTP/2 is asked before, see silence.
+	keepAlive = 2 * time.Minute
 )
 
 // upstream is one API server.
@@ -43,17 +47,27 @@ type upstream struct {
 	name    string // the host alone, which its certificate must be for
 	local   bool   // it runs on this machine
 	id      Identity
+	count   *traffic.Counter // of what goes there; nil for one on this machine
 
 	condition atomic.Int32
-	heard     atomic.Int64 // when it last said anything, in Unix nanoseconds
-	examined  atomic.Int64 // when it was last asked because it was silent, in Unix nanoseconds
+	epoch     time.Time    // what times are counted from, as clocks are set
+	heard     atomic.Int64 // when it last said anything, in nanoseconds after epoch
+	examined  atomic.Int64 // when it was last asked because it was silent, in nanoseconds after epoch
 	busy      atomic.Int32 // requests under way
+	waiting   atomic.Int32 // those that somebody waits for: all but watches that have begun
+	doubted   atomic.Bool  // it is being asked whether it is there
 
 	mu     sync.Mutex // guards what follows
 	order  int        // place in the list; negative when it left the list
 	roads  map[string]*road
-	open   map[int]func() // how to end each connection and each attempt at one
-	number int            // of the last entry in open
+	open   map[int]held // each connection and each attempt at one
+	number int          // of the last entry in open
+}
+
+// held is something that depends on a server.
+type held struct {
+	user string // "" for callers without a certificate
+	end  func()
 }
 
 func newUpstream(text string, id Identity) (*upstream, error) {
@@ -70,13 +84,15 @@ func newUpstream(text string, id Identity) (*upstream, error) {
 	}
 	ip, err := netip.ParseAddr(at.Hostname())
 	return &upstream{url: text, address: net.JoinHostPort(at.Hostname(), port), name: at.Hostname(), local: err == nil && ip.IsLoopback(),
-		id: id, roads: map[string]*road{}, open: map[int]func(){}}, nil
+		epoch: time.Now().Add(-listenFor), id: id, roads: map[string]*road{}, open: map[int]held{}}, nil
 }
 
-func (u *upstream) is() condition        { return condition(u.condition.Load()) }
-func (u *upstream) set(c condition)      { u.condition.Store(int32(c)) }
-func (u *upstream) hear()                { u.heard.Store(time.Now().UnixNano()) }
-func (u *upstream) lastHeard() time.Time { return time.Unix(0, u.heard.Load()) }
+func (u *upstream) is() condition   { return condition(u.condition.Load()) }
+func (u *upstream) set(c condition) { u.condition.Store(int32(c)) }
+func (u *upstream) hear()           { u.heard.Store(int64(time.Since(u.epoch))) }
+
+// lastHeard is when it last said anything, by a clock that nobody sets; before it did, about when it became known.
+func (u *upstream) lastHeard() time.Time { return u.epoch.Add(time.Duration(u.heard.Load())) }
 
 // place is where in the list the server stands, and whether it still does.
 func (u *upstream) place() (order int, listed bool) {
@@ -91,13 +107,13 @@ func (u *upstream) setPlace(order int) {
 	u.order = order
 }
 
-// hold notes how something that depends on the server is ended, until release is called.
-func (u *upstream) hold(end func()) (release func()) {
+// hold notes how something of a user that depends on the server is ended, until release is called.
+func (u *upstream) hold(user string, end func()) (release func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.number++
 	number := u.number
-	u.open[number] = end
+	u.open[number] = held{user, end}
 	return func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
@@ -105,11 +121,32 @@ func (u *upstream) hold(end func()) (release func()) {
 	}
 }
 
+// users are those who have connections.
+func (u *upstream) users() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	found := map[string]bool{}
+	for _, h := range u.open {
+		found[h.user] = true
+	}
+	return slices.Collect(maps.Keys(found))
+}
+
 // giveUp ends every connection, and every attempt at one: a server that lost its power never would.
 func (u *upstream) giveUp() {
 	u.set(gone)
+	u.leave(u.users()...)
+}
+
+// leave ends the connections of some users, and their attempts.
+func (u *upstream) leave(users ...string) {
 	u.mu.Lock()
-	ends := slices.Collect(maps.Values(u.open))
+	var ends []func()
+	for _, h := range u.open {
+		if slices.Contains(users, h.user) {
+			ends = append(ends, h.end)
+		}
+	}
 	u.mu.Unlock()
 	for _, end := range ends {
 		end()
@@ -126,13 +163,13 @@ func (u *upstream) closeIdle() {
 	}
 }
 
-// connect opens a connection, which counts as long as it is open.
-func (u *upstream) connect(ctx context.Context) (net.Conn, error) {
+// connect opens a connection for a user, which counts as long as it is open.
+func (u *upstream) connect(ctx context.Context, user string) (net.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	release := u.hold(func() { cancel(errGivenUp) })
+	release := u.hold(user, func() { cancel(errGivenUp) })
 	defer release()
-	dialer := net.Dialer{Timeout: connectPatience, KeepAlive: 15 * time.Second, Control: noticeLoss}
+	dialer := net.Dialer{Timeout: connectPatience, KeepAlive: keepAlive, Control: noticeLoss}
 	conn, err := dialer.DialContext(ctx, "tcp", u.address)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return nil, cause
@@ -140,9 +177,12 @@ func (u *upstream) connect(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	counted := &connection{Conn: conn, from: u}
-	counted.release = u.hold(func() { _ = conn.Close() })
-	return counted, nil
+	if u.count != nil {
+		conn = traffic.Count(conn, u.count)
+	}
+	watched := &connection{Conn: conn, from: u}
+	watched.release = u.hold(user, func() { _ = conn.Close() })
+	return watched, nil
 }
 
 // noticeLoss makes the kernel end a connection whose data nobody confirms; keep-alives stop as soon as data is under way.

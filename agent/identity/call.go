@@ -1,24 +1,15 @@
 package identity
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/skerry-io/skerry/internal/ask"
 	"github.com/skerry-io/skerry/internal/fault"
-	"github.com/skerry-io/skerry/internal/wire"
-)
-
-const (
-	// maxAnswer bounds what a server may answer, in bytes.
-	maxAnswer = 1 << 20
-	// handshakePatience and callPatience bound a call.
-	handshakePatience, callPatience = 10 * time.Second, 20 * time.Second
 )
 
 // request is one call of a server.
@@ -29,38 +20,22 @@ type request struct {
 	path   string
 	secret string // of a token; none when empty
 	body   []byte
+	heard  func(time.Time) // is told what time the server says it is, where trust is such that it counts; nil for nobody
 }
 
 // call makes one request. The error is a refusal when the server says no, which is a fault; a server that is busy or
 // starting does not say no.
 func call(ctx context.Context, q request) ([]byte, error) {
-	q.trust.MinVersion = tls.VersionTLS12
-	transport := &http.Transport{TLSClientConfig: q.trust, TLSHandshakeTimeout: handshakePatience}
-	defer transport.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(ctx, callPatience)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, q.method, strings.TrimRight(q.server, "/")+q.path, bytes.NewReader(q.body))
+	answer, err := ask.Server(ctx, ask.Request{Server: q.server, Trust: q.trust, Method: q.method, Path: q.path, Secret: q.secret, Body: q.body})
 	if err != nil {
 		return nil, err
 	}
-	if q.secret != "" {
-		r.SetBasicAuth(wire.JoinUser, q.secret)
+	// Only a server answers so. Other answers may be those of the node's own endpoint, which has the node's own time.
+	if at, err := http.ParseTime(answer.Header.Get("Date")); err == nil && q.heard != nil && answer.Code == http.StatusOK {
+		q.heard(at)
 	}
-	client := &http.Client{Transport: transport, CheckRedirect: stay}
-	answer, err := client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
-	if err != nil {
-		return nil, err
-	}
-	return text, judge(q.server, answer, text)
+	return answer.Body, judge(q.server, answer)
 }
-
-// stay follows no redirect: a token's secret is for the server it was made by.
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // busy is an answer that may be another one in a moment.
 type busy struct{ said string }
@@ -84,18 +59,18 @@ func (r refusal) unknown() bool {
 // replaced says that the node's name belongs to another machine.
 func (r refusal) replaced() bool { return r.status == http.StatusConflict }
 
-func judge(server string, answer *http.Response, text []byte) error {
+func judge(server string, answer ask.Answer) error {
 	switch {
-	case answer.StatusCode == http.StatusOK:
+	case answer.Code == http.StatusOK:
 		return nil
-	case answer.StatusCode >= 500, answer.StatusCode == http.StatusTooManyRequests, answer.StatusCode == http.StatusRequestTimeout:
-		return busy{fmt.Sprintf("%s answers %s", server, reason(answer.Status, text))}
+	case answer.Later():
+		return busy{fmt.Sprintf("%s answers %s", server, reason(answer.Status, answer.Body))}
 	}
-	said, cure, _ := strings.Cut(reason(answer.Status, text), "; to cure: ")
+	said, cure, _ := strings.Cut(reason(answer.Status, answer.Body), "; to cure: ")
 	if cure == "" {
 		cure = "check that this is the URL of a Skerry server, and this node's name and addresses"
 	}
-	return refusal{fault.New("%s refused this node: %s", server, said).Fix("%s", cure), answer.StatusCode}
+	return refusal{fault.New("%s refused this node: %s", server, said).Fix("%s", cure), answer.Code}
 }
 
 // reason is what an answer says in one line.

@@ -19,20 +19,8 @@ import (
 
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/wire"
+	"github.com/skerry-io/skerry/tests/certtest"
 )
-
-func newCA(t *testing.T, name string) *certs.CA {
-	t.Helper()
-	key, err := certs.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := certs.NewCA(name, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ca
-}
 
 // fakeServer says what a server would say.
 type fakeServer struct {
@@ -49,12 +37,14 @@ type fakeServer struct {
 	asks    []wire.Join
 	paths   []string // that were asked for
 	domain  string   // of the cluster
+	life    time.Duration
+	over    func(*http.Request) bool // says that a certificate is over by the server's clock; nil for none
 }
 
 // newFake starts a server whose certificate is good for names.
 func newFake(t *testing.T, change func(*fakeServer), names ...string) *fakeServer {
 	t.Helper()
-	f := &fakeServer{serverCA: newCA(t, "server-ca"), clientCA: newCA(t, "client-ca"), domain: "cluster.local"}
+	f := &fakeServer{serverCA: certtest.CA(t, "server-ca"), clientCA: certtest.CA(t, "client-ca"), domain: "cluster.local"}
 	f.token = wire.NewToken(f.serverCA.Certificate)
 	change(f)
 	key, err := certs.NewKey()
@@ -119,6 +109,8 @@ func (f *fakeServer) known(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case len(peers) == 0 || peers[0].CheckSignatureFrom(f.clientCA.Certificate) != nil || !strings.HasPrefix(peers[0].Subject.CommonName, "system:node:"):
 		http.Error(w, "not one of ours", http.StatusUnauthorized)
+	case f.over != nil && f.over(r) && r.URL.Path != wire.PathCertificates:
+		http.Error(w, "the client certificate is over", http.StatusUnauthorized)
 	case f.renewal != nil:
 		f.renewal.ServeHTTP(w, r)
 	case r.URL.Path == wire.PathCertificates:
@@ -131,7 +123,13 @@ func (f *fakeServer) known(w http.ResponseWriter, r *http.Request) {
 func (f *fakeServer) cluster() wire.Cluster {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return wire.Cluster{ClusterDomain: f.domain}
+	return wire.Cluster{ClusterDomain: f.domain, CertificateLife: f.life}
+}
+
+func (f *fakeServer) setLife(life time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.life = life
 }
 
 func (f *fakeServer) setDomain(domain string) {
@@ -177,7 +175,7 @@ func (f *fakeServer) join(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sign := func(ca *certs.CA, s certs.Subject) string {
-		cert, err := ca.Sign(s, public)
+		cert, err := ca.SignFor(f.cluster().CertificateLife, s, public)
 		if err != nil {
 			return ""
 		}
@@ -187,7 +185,7 @@ func (f *fakeServer) join(w http.ResponseWriter, r *http.Request) {
 		ServerCA:      string(certs.EncodeCert(f.serverCA.Certificate)),
 		ClientCA:      string(certs.EncodeCert(f.clientCA.Certificate)),
 		Kubelet:       sign(f.clientCA, certs.Subject{Name: "system:node:" + ask.Name, Groups: []string{"system:nodes"}, Client: true}),
-		KubeletServer: sign(f.serverCA, certs.Subject{Name: ask.Name, IPs: ask.Addresses, Server: true}),
+		KubeletServer: sign(f.serverCA, certs.Subject{Name: ask.Name, IPs: append(ask.Addresses, netip.MustParseAddr("127.0.0.1")), Server: true}),
 		KubeProxy:     sign(f.clientCA, certs.Subject{Name: "system:kube-proxy", Client: true}),
 		Cluster:       f.cluster(),
 	})

@@ -32,7 +32,7 @@ func (n *Node) join(ctx context.Context, before *material) error {
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
 	text, err := call(ctx, request{server: n.config.Server, trust: &tls.Config{RootCAs: roots}, method: http.MethodPost, path: wire.PathJoin,
-		secret: token.Secret, body: ask})
+		secret: token.Secret, body: ask, heard: n.config.Heard})
 	if err != nil {
 		return err
 	}
@@ -62,6 +62,7 @@ func (n *Node) accept(text []byte) (*material, error) {
 	if err := json.Unmarshal(text, &k.Joined); err != nil {
 		return nil, err
 	}
+	k.Life = k.CertificateLife
 	return n.read(k)
 }
 

@@ -17,6 +17,8 @@ import (
 type kept struct {
 	Name      string       `json:"name"`
 	Addresses []netip.Addr `json:"addresses"`
+	// Life is how long the certificates were to live when they were given; a year when it is zero.
+	Life time.Duration `json:"life,omitempty"`
 	wire.Joined
 }
 
@@ -75,12 +77,12 @@ func (m *material) leaves() []*x509.Certificate {
 }
 
 // expired says that one of the certificates does not count any more.
-func (m *material) expired() bool {
-	return slices.ContainsFunc(m.leaves(), func(c *x509.Certificate) bool { return time.Now().After(c.NotAfter) })
-}
+func (m *material) expired() bool { return slices.ContainsFunc(m.leaves(), certs.Over) }
 
-// worn says that two thirds of a certificate's life are over.
-func (m *material) worn() bool { return slices.ContainsFunc(m.leaves(), certs.Expiring) }
+// worn says that two thirds of a certificate's life are over, or that certificates live shorter by now.
+func (m *material) worn() bool {
+	return certs.Life(m.CertificateLife) < certs.Life(m.Life) || slices.ContainsFunc(m.leaves(), func(c *x509.Certificate) bool { return certs.Worn(c, m.Life) })
+}
 
 // serves says that the serving certificate was made for these addresses.
 func (m *material) serves(addresses []netip.Addr) bool {
@@ -88,6 +90,12 @@ func (m *material) serves(addresses []netip.Addr) bool {
 		return slices.SortedFunc(slices.Values(list), netip.Addr.Compare)
 	}
 	return slices.Equal(sorted(m.Addresses), sorted(addresses))
+}
+
+// alike says that a node works the same way with both: the life of its certificates is not something that it starts with.
+func alike(a, b wire.Cluster) bool {
+	a.CertificateLife, b.CertificateLife = 0, 0
+	return sameCluster(a, b)
 }
 
 // sameCluster compares what two answers say of the cluster. In text: an empty list and none are the same.

@@ -5,12 +5,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/fault"
@@ -25,6 +27,13 @@ type Config struct {
 	Name      string
 	Addresses []netip.Addr
 	Token     func() (wire.Token, error) // asked when it is needed: beside a server it is made at the same time
+	// Others are the URLs of all servers that the node knows, for the day on which its certificates are over and that of
+	// Server is away; nil for none.
+	Others func() []string
+	// Heard is told the time that a server of the cluster says it is; nil for nobody.
+	Heard func(time.Time)
+	// Stepped gets an entry when this machine's clock was set, by which certificates may be over; nil for never.
+	Stepped <-chan struct{}
 	// Beside says that a server runs in the same process. It is asked at each start, because it is there and what it
 	// says may be new; any other is asked after the start, because it may be away.
 	Beside bool
@@ -36,6 +45,9 @@ type Node struct {
 	config Config
 	log    *slog.Logger
 	key    *ecdsa.PrivateKey
+
+	authority *x509.Certificate // of the node's own making, see local.go; there before Run calls ready
+	local     tls.Certificate   // by that
 
 	now     atomic.Pointer[material]
 	cluster wire.Cluster // of this start
@@ -71,22 +83,44 @@ func (n *Node) Run(ctx context.Context, ready func()) error {
 	return ignoreStop(ctx, n.follow(ctx))
 }
 
-// begin takes what was kept, when it is still good; else it joins.
+// begin takes what was kept; else it joins.
 func (n *Node) begin(ctx context.Context) error {
 	kept := n.restore()
-	good := kept != nil && n.good(kept)
-	n.asked = !good || n.config.Beside
+	ours := kept != nil && n.ours(kept)
+	n.asked = !ours || n.config.Beside
 	switch {
-	case !good:
+	case !ours:
 		return n.join(ctx, kept)
-	case !n.asked:
-		return n.take(kept)
+	case n.asked:
+		n.now.Store(kept)
+		if err := n.refresh(ctx); err != nil {
+			return err
+		}
+		return n.save(n.now.Load())
+	case kept.expired():
+		return n.late(ctx, kept)
 	}
-	n.now.Store(kept)
-	if err := n.refresh(ctx); err != nil {
+	return n.take(kept)
+}
+
+// latePatience is how long a start waits for new certificates in the place of those that are over.
+const latePatience = 3 * time.Second
+
+// late begins with certificates that are over. With no server in reach they do: nobody looks at them but this node.
+func (n *Node) late(ctx context.Context, kept *material) error {
+	if err := n.take(kept); err != nil {
 		return err
 	}
-	return n.save(n.now.Load())
+	brief, cancel := context.WithTimeout(ctx, latePatience)
+	defer cancel()
+	err := n.refresh(brief)
+	var no *fault.Fault
+	if n.asked = err == nil; n.asked || errors.As(err, &no) || ctx.Err() != nil {
+		return err
+	}
+	n.log.Warn("the node's certificates are over, and no server is in reach to renew them; it goes on alone until one is",
+		"until", kept.serving.Leaf.NotAfter.UTC().Format(time.RFC3339), "err", err)
+	return nil
 }
 
 func (n *Node) path(name string) string { return filepath.Join(n.config.Dir, name) }
@@ -118,8 +152,23 @@ func (n *Node) KubeletConfig() string { return n.path("kubelet.kubeconfig") }
 // KubeProxyConfig is the kubeconfig of kube-proxy.
 func (n *Node) KubeProxyConfig() string { return n.path("kube-proxy.kubeconfig") }
 
-// Serving is the certificate for what this node listens on.
-func (n *Node) Serving() (tls.Certificate, error) { return n.now.Load().serving, nil }
+// Serving is the certificate for what this node's own components ask it: the cluster's as long as it counts, then one of the
+// node's making, which they trust as well.
+func (n *Node) Serving() (tls.Certificate, error) {
+	if m := n.now.Load(); !certs.Over(m.serving.Leaf) {
+		return m.serving, nil
+	}
+	return n.local, nil
+}
+
+// Local is a certificate with the names of the API server, of the node's making. Nobody trusts it who was not given Authority.
+func (n *Node) Local() tls.Certificate { return n.local }
+
+// Authority is the PEM text of what vouches for Local, and can vouch for nothing else.
+func (n *Node) Authority() []byte { return certs.EncodeCert(n.authority) }
+
+// Counts says that servers will take the node's certificates, as far as it can know.
+func (n *Node) Counts() bool { return !n.now.Load().expired() }
 
 // Clients are the node's client certificates by the user they name. The map must not be changed.
 func (n *Node) Clients() (map[string]tls.Certificate, error) { return n.now.Load().clients, nil }
@@ -134,7 +183,7 @@ func (n *Node) ServerCA() *x509.CertPool { return n.now.Load().serverCA }
 func (n *Node) ClientCA() *x509.CertPool { return n.now.Load().clientCA }
 
 // user is how the cluster calls a node that asks for something.
-func user(name string) string { return "system:node:" + name }
+func user(name string) string { return wire.NodeUser + name }
 
 func ignoreStop(ctx context.Context, err error) error {
 	if ctx.Err() != nil {

@@ -160,7 +160,6 @@ func TestWhenANodeJoinsAgain(t *testing.T) {
 		change func(t *testing.T, c *Config)
 		server *fakeServer
 	}{
-		"its certificates are over": {func(t *testing.T, c *Config) { age(t, f, *c, -time.Minute) }, f},
 		"what it kept is damaged": {func(t *testing.T, c *Config) {
 			if err := os.WriteFile(filepath.Join(c.Dir, keptFile), []byte("{"), 0o600); err != nil {
 				t.Fatal(err)
@@ -190,25 +189,18 @@ func tokenOf(token wire.Token) func() (wire.Token, error) {
 	return func() (wire.Token, error) { return token, nil }
 }
 
-func TestANodeWhoseTimeIsOverAndWhoseTokenIsWrong(t *testing.T) {
-	f := newFake(t, plain)
-	c := joinedNode(t, f)
-	age(t, f, c, -time.Minute)
-	c.Token = tokenOf(wire.Token{CAHash: f.token.CAHash, Secret: "wrong"})
-	var told *fault.Fault
-	if err := join(t, New(c, slog.New(slog.DiscardHandler))); !asFault(err, &told) {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestTheFirstCAIsKeptToEvenWithATokenThatNamesNone(t *testing.T) {
 	f, stranger := newFake(t, plain), newFake(t, plain)
 	f.token.CAHash, stranger.token.CAHash = "", ""
 	c := joinedNode(t, f)
-	age(t, f, c, -time.Minute)
 	c.Server = stranger.URL
+	n := New(c, slog.New(slog.DiscardHandler))
+	var err error
+	if n.key, err = certs.LoadKey(n.KeyFile()); err != nil {
+		t.Fatal(err)
+	}
 	var told *fault.Fault
-	if err := join(t, New(c, slog.New(slog.DiscardHandler))); !asFault(err, &told) || !strings.Contains(err.Error(), "joined before") || told.Cure() == "" {
+	if err := n.join(t.Context(), n.restore()); !asFault(err, &told) || !strings.Contains(err.Error(), "joined before") || told.Cure() == "" {
 		t.Errorf("got %v", err)
 	}
 	if len(stranger.sent()) > 0 {

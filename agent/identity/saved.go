@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/kubeconfig"
 )
 
@@ -53,11 +54,8 @@ func (n *Node) restore() *material {
 	return m
 }
 
-// good says that a node can work with what it kept: it is not expired, and of the cluster that the token is for.
-func (n *Node) good(m *material) bool {
-	if m.expired() {
-		return false
-	}
+// ours says that what was kept is of the cluster that the token is for.
+func (n *Node) ours(m *material) bool {
 	// Without a token, what was kept is all there is.
 	token, err := n.config.Token()
 	return err != nil || token.Trusts(m.ca)
@@ -82,8 +80,14 @@ func (n *Node) save(m *material) error {
 	if err := replace(n.path(keptFile), text, 0o600); err != nil {
 		return err
 	}
+	if n.local.Leaf == nil {
+		if n.authority, n.local, err = n.vouch(m.Cluster); err != nil {
+			return fmt.Errorf("the node's certificate for itself: %w", err)
+		}
+	}
+	own := string(certs.EncodeCert(n.authority))
 	for name, text := range map[string]string{
-		"server-ca.crt": m.ServerCA, "client-ca.crt": m.ClientCA, "client-kubelet.crt": m.Kubelet,
+		endpointCA: m.ServerCA + own, "server-ca.crt": m.ServerCA, "client-ca.crt": m.ClientCA, "client-kubelet.crt": m.Kubelet,
 		"serving-kubelet.crt": m.KubeletServer, "client-kube-proxy.crt": m.KubeProxy,
 	} {
 		if err := replace(n.path(name), []byte(text), 0o644); err != nil {
@@ -91,7 +95,7 @@ func (n *Node) save(m *material) error {
 		}
 	}
 	for name, user := range map[string]string{n.KubeletConfig(): "client-kubelet.crt", n.KubeProxyConfig(): "client-kube-proxy.crt"} {
-		file := kubeconfig.File{Server: n.config.Endpoint, CAFile: n.path("server-ca.crt"), CertFile: n.path(user), KeyFile: n.KeyFile()}
+		file := kubeconfig.File{Server: n.config.Endpoint, CAFile: n.path(endpointCA), CertFile: n.path(user), KeyFile: n.KeyFile()}
 		if err := file.Write(name, 0o600); err != nil {
 			return err
 		}
@@ -103,5 +107,5 @@ func replace(path string, text []byte, mode fs.FileMode) error {
 	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, text) {
 		return nil
 	}
-	return certs.WriteFile(path, text, mode)
+	return durable.WriteFile(path, text, mode)
 }

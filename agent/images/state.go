@@ -3,8 +3,9 @@ package images
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"time"
+
+	"github.com/skerry-io/skerry/internal/durable"
 )
 
 // state is what was imported, kept over restarts.
@@ -47,20 +48,13 @@ func loadState(path string) *state {
 	return s
 }
 
-// save replaces the file. It is not synced to disk: see loadState.
+// save replaces the file.
 func (s *state) save(path string) error {
 	data, err := json.MarshalIndent(s, "", " ")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	next := path + ".new"
-	if err := os.WriteFile(next, data, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(next, path)
+	return durable.WriteFile(path, data, 0o600)
 }
 
 // orphans are those of the images that no record names any more.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/kubernetes/cmd/kubelet/app/options"
 	"k8s.io/kubernetes/pkg/kubelet/apis/config"
 
@@ -40,6 +41,10 @@ type Config struct {
 	Controllers <-chan struct{}
 }
 
+// report is how often the whole Node is told when nothing in it changes: 16 kB, of which other nodes hear, too. The lease says
+// that it lives.
+const report = time.Hour
+
 // How long a shutdown of the host waits for pods, and how much of it belongs to critical ones.
 const (
 	shutdownGrace         = 30 * time.Second
@@ -69,9 +74,16 @@ func (c Config) provider() string {
 	return c.ProviderID
 }
 
+// plainLists is a gate of the whole process, see the API server's flags.
+const plainLists = "WatchListClient=false"
+
+// PlainLists closes that gate for clients that begin before the kubelet has read its flags: a watch that streams its first list
+// cannot do without reports each minute that it is quiet.
+func PlainLists() error { return utilfeature.DefaultMutableFeatureGate.Set(plainLists) }
+
 // flags are what the user's flags of the same name are added to.
 func (c Config) flags() component.Flags {
-	gates := component.Flags{"feature-gates": "WatchListClient=false"} // see the API server's flags: one process, one gate
+	gates := component.Flags{"feature-gates": plainLists}
 	return gates.With(c.Extra)
 }
 
@@ -113,6 +125,7 @@ func (c Config) apply(k *config.KubeletConfiguration) {
 	k.EvictionHard = map[string]string{"memory.available": "100Mi", "nodefs.available": "5%", "nodefs.inodesFree": "5%", "imagefs.available": "5%"}
 	k.EvictionMinimumReclaim = map[string]string{"nodefs.available": "10%", "imagefs.available": "10%"}
 	k.SerializeImagePulls = false
+	k.NodeStatusReportFrequency.Duration = report
 	if c.KeepOOMScore {
 		k.OOMScoreAdj = 0 // it would try, and complain, every five minutes
 	}

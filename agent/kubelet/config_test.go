@@ -98,6 +98,13 @@ func TestTheHostDecides(t *testing.T) {
 	}
 }
 
+// TestHowANodeSaysThatItLives: by its lease, with the patience that people know; the whole Node costs too much for that.
+func TestHowANodeSaysThatItLives(t *testing.T) {
+	if s := mustConfigure(t, example()); s.NodeLeaseDurationSeconds != 40 || s.NodeStatusReportFrequency.Duration != time.Hour {
+		t.Errorf("a lease is good for %d s, the Node is told every %v", s.NodeLeaseDurationSeconds, s.NodeStatusReportFrequency)
+	}
+}
+
 func TestTheUsersFlagsWin(t *testing.T) {
 	c, gate := example(), anyGate(t)
 	c.Extra = []string{"max-pods=42", "feature-gates=" + gate, "--cluster-domain=edge.local", "eviction-hard=memory.available<50Mi"}

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/run"
 )
 
@@ -257,7 +257,7 @@ func (k *keeper) mark(policies bool) error {
 	}
 	var err error
 	if policies {
-		err = certs.WriteFile(k.config.Marker, nil, 0o600)
+		err = durable.WriteFile(k.config.Marker, nil, 0o600)
 	} else if err = os.Remove(k.config.Marker); errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}

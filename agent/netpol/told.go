@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 )
 
 // fact is what the IPAM plugin told: a pod of this node gets these addresses. The API server says so only much later.
@@ -71,7 +71,7 @@ func (f *facts) put(one *fact) error {
 	if err != nil {
 		return err
 	}
-	if err := certs.WriteFile(filepath.Join(f.dir, one.Container), text, 0o600); err != nil {
+	if err := durable.WriteFile(filepath.Join(f.dir, one.Container), text, 0o600); err != nil {
 		return fmt.Errorf("note the addresses of pod %s: %w", one.key(), err)
 	}
 	f.all[one.Container] = one

@@ -10,7 +10,7 @@ import (
 	"os"
 
 	"github.com/skerry-io/skerry/agent/network/overlay"
-	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 )
 
 // memory is what the list of nodes said last, on disk: with it a node that was rebooted while no server can be reached
@@ -61,7 +61,7 @@ func (m *memory) keep(s seen) error {
 	if bytes.Equal(text, m.text) {
 		return nil
 	}
-	if err := certs.WriteFile(m.path, text, 0o600); err != nil {
+	if err := durable.WriteFile(m.path, text, 0o600); err != nil {
 		return fmt.Errorf("remember the other nodes: %w", err)
 	}
 	m.text = text

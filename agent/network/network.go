@@ -15,7 +15,7 @@ import (
 
 	"github.com/skerry-io/skerry/agent/network/members"
 	"github.com/skerry-io/skerry/agent/network/overlay"
-	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/host"
 )
 
@@ -223,5 +223,5 @@ func replace(path string, text []byte) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return certs.WriteFile(path, text, 0o600)
+	return durable.WriteFile(path, text, 0o600)
 }

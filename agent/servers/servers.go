@@ -15,7 +15,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 )
 
 // Config is what the list starts from.
@@ -134,7 +134,7 @@ func (s *Servers) learn(urls []string) {
 	s.changed = make(chan struct{})
 	text, err := json.Marshal(remembered{Servers: urls})
 	if err == nil {
-		err = certs.WriteFile(s.config.File, text, 0o600)
+		err = durable.WriteFile(s.config.File, text, 0o600)
 	}
 	if err != nil {
 		s.log.Warn("the list of servers could not be remembered; a reboot with the configured server away will have to wait for it", "err", err)

@@ -1,4 +1,4 @@
-// Package servicelb announces the addresses of Services that have one from a pool.
+// Package servicelb announces the addresses of Services that have one from a pool, and at its start those of the machine.
 //
 // Owns: which of the nodes that may have an address has it now; ARP and neighbour discovery packets about it; the address on
 // the interface. Does not know: who may have it and who gets which address, which the Service says; where packets go then,

@@ -8,23 +8,21 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
-	"strings"
 	"time"
 
+	"github.com/skerry-io/skerry/internal/lines"
 	"github.com/skerry-io/skerry/internal/run"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
 const (
-	// soon and late bound the pause before a server is asked again. Many nodes lose their server at the same moment, so a
-	// part of each pause is random.
-	soon, late = time.Second, time.Minute
 	// patience is how long a report may take.
 	patience = 30 * time.Second
 	// maxAnswer bounds what is read of an answer, in bytes.
 	maxAnswer = 4 << 10
+	// maxOrders bounds a list of orders, in bytes. One order has some hundred.
+	maxOrders = 16 << 20
 )
 
 // rowOrders is what the status calls the list of what is to be done.
@@ -40,48 +38,25 @@ type server struct {
 
 // follow hands every list of orders to take, until ctx ends.
 func (s *server) follow(ctx context.Context, take func(wire.VolumeOrders)) {
-	pause := soon
-	for {
-		err := s.listen(ctx, func(list wire.VolumeOrders) {
-			pause = soon
+	lines.Source{
+		HTTP:    s.http,
+		URL:     func() string { return s.url + "?watch=true" },
+		Longest: maxOrders,
+		Take: func(line []byte) error {
+			var list wire.VolumeOrders
+			if err := json.Unmarshal(line, &list); err != nil {
+				s.rows.Set(run.Detail{Name: rowOrders, State: "not understood", Bad: true, Err: err})
+				return fmt.Errorf("read the orders: %w", err)
+			}
 			s.rows.Set(run.Detail{Name: rowOrders, State: "heard"})
 			take(list)
-		})
-		if ctx.Err() != nil {
-			return
-		}
-		s.rows.Set(run.Detail{Name: rowOrders, State: "waiting", Err: fmt.Errorf("for a server: %w", err)})
-		s.log.Debug("no server gives orders about volumes; it is asked again", "err", err)
-		select {
-		case <-time.After(pause + rand.N(pause)):
-		case <-ctx.Done():
-			return
-		}
-		pause = min(2*pause, late)
-	}
-}
-
-// listen reads lists for as long as the server writes some.
-func (s *server) listen(ctx context.Context, take func(wire.VolumeOrders)) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"?watch=true", http.NoBody)
-	if err != nil {
-		return err
-	}
-	answer, err := s.http.Do(r)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if err := judge(answer); err != nil {
-		return err
-	}
-	for lists := json.NewDecoder(answer.Body); ; {
-		var list wire.VolumeOrders
-		if err := lists.Decode(&list); err != nil {
-			return err
-		}
-		take(list)
-	}
+			return nil
+		},
+		Silent: func(err error) {
+			s.rows.Set(run.Detail{Name: rowOrders, State: "waiting", Err: fmt.Errorf("for a server: %w", err)})
+			s.log.Debug("no server gives orders about volumes; it is asked again", "err", err)
+		},
+	}.Follow(ctx)
 }
 
 // report tells a server what was done, and gives what it says to that.
@@ -103,7 +78,7 @@ func (s *server) report(ctx context.Context, report wire.VolumeReport) (wire.Vol
 		return said, unheardError{err}
 	}
 	defer answer.Body.Close()
-	if err := judge(answer); err != nil {
+	if err := lines.Judge(answer); err != nil {
 		return said, unheardError{err}
 	}
 	if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&said); err != nil {
@@ -121,12 +96,4 @@ func (e unheardError) Unwrap() error { return e.cause }
 func unheard(err error) bool {
 	var e unheardError
 	return errors.As(err, &e)
-}
-
-func judge(answer *http.Response) error {
-	if answer.StatusCode == http.StatusOK {
-		return nil
-	}
-	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer)) // half a reason is better than none
-	return fmt.Errorf("the server answers %s: %s", answer.Status, strings.TrimSpace(string(text)))
 }

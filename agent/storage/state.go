@@ -10,7 +10,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/wire"
 )
 
@@ -64,7 +64,7 @@ func (s *state) change(do func(*remembered)) error {
 	if err != nil {
 		return err
 	}
-	if err := certs.WriteFile(s.file, text, 0o600); err != nil {
+	if err := durable.WriteFile(s.file, text, 0o600); err != nil {
 		return err
 	}
 	s.kept = next

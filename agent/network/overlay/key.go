@@ -8,7 +8,7 @@ import (
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
-	"github.com/skerry-io/skerry/internal/certs"
+	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/fault"
 )
 
@@ -20,7 +20,7 @@ func openKey(path string) (wgtypes.Key, error) {
 		if err != nil {
 			return key, err
 		}
-		return key, certs.WriteFile(path, []byte(key.String()+"\n"), 0o600)
+		return key, durable.WriteFile(path, []byte(key.String()+"\n"), 0o600)
 	}
 	if err != nil {
 		return wgtypes.Key{}, err

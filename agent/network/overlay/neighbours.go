@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -47,16 +46,12 @@ func setNeighbours(link int, want []netlink.Neigh) error {
 	if err != nil {
 		return err
 	}
-	var failed []error
-	for _, w := range want {
-		if slices.ContainsFunc(have, func(h netlink.Neigh) bool { return sameNeighbour(w, h) }) {
-			continue
-		}
+	return forAbsent(want, have, sameNeighbour, func(w netlink.Neigh) error {
 		if err := netlink.NeighSet(&w); err != nil {
-			failed = append(failed, fmt.Errorf("set the neighbour %s at %s: %w", w.IP, w.HardwareAddr, err))
+			return fmt.Errorf("set the neighbour %s at %s: %w", w.IP, w.HardwareAddr, err)
 		}
-	}
-	return errors.Join(failed...)
+		return nil
+	})
 }
 
 func dropNeighbours(link int, want []netlink.Neigh) error {
@@ -64,19 +59,15 @@ func dropNeighbours(link int, want []netlink.Neigh) error {
 	if err != nil {
 		return err
 	}
-	var failed []error
-	for _, h := range have {
-		if slices.ContainsFunc(want, func(w netlink.Neigh) bool { return sameNeighbour(w, h) }) {
-			continue
-		}
+	return forAbsent(have, want, sameNeighbour, func(h netlink.Neigh) error {
 		if h.Family == unix.AF_BRIDGE {
 			h.Flags = netlink.NTF_SELF
 		}
 		if err := netlink.NeighDel(&h); err != nil && !errors.Is(err, unix.ENOENT) {
-			failed = append(failed, fmt.Errorf("delete the neighbour %s at %s: %w", h.IP, h.HardwareAddr, err))
+			return fmt.Errorf("delete the neighbour %s at %s: %w", h.IP, h.HardwareAddr, err)
 		}
-	}
-	return errors.Join(failed...)
+		return nil
+	})
 }
 
 func sameNeighbour(a, b netlink.Neigh) bool {

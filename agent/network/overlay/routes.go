@@ -51,16 +51,12 @@ func addRoutes(want []netlink.Route) error {
 	if err != nil {
 		return err
 	}
-	var failed []error
-	for _, w := range want {
-		if slices.ContainsFunc(have, func(h netlink.Route) bool { return sameRoute(w, h) }) {
-			continue
-		}
+	return forAbsent(want, have, sameRoute, func(w netlink.Route) error {
 		if err := netlink.RouteReplace(&w); err != nil {
-			failed = append(failed, fmt.Errorf("add the route to %s: %w", w.Dst, err))
+			return fmt.Errorf("add the route to %s: %w", w.Dst, err)
 		}
-	}
-	return errors.Join(failed...)
+		return nil
+	})
 }
 
 // dropRoutes deletes those of ours whose destination is not wanted any more.
@@ -69,13 +65,21 @@ func dropRoutes(want []netlink.Route) error {
 	if err != nil {
 		return err
 	}
-	var failed []error
-	for _, h := range have {
-		if slices.ContainsFunc(want, func(w netlink.Route) bool { return w.Dst.String() == h.Dst.String() }) {
-			continue
-		}
+	sameDst := func(h, w netlink.Route) bool { return w.Dst.String() == h.Dst.String() }
+	return forAbsent(have, want, sameDst, func(h netlink.Route) error {
 		if err := netlink.RouteDel(&h); err != nil && !errors.Is(err, unix.ESRCH) {
-			failed = append(failed, fmt.Errorf("delete the route to %s: %w", h.Dst, err))
+			return fmt.Errorf("delete the route to %s: %w", h.Dst, err)
+		}
+		return nil
+	})
+}
+
+// forAbsent does something with each of all that others have nothing like. One that fails does not keep the rest from it.
+func forAbsent[T any](all, others []T, like func(one, other T) bool, do func(T) error) error {
+	var failed []error
+	for _, one := range all {
+		if !slices.ContainsFunc(others, func(other T) bool { return like(one, other) }) {
+			failed = append(failed, do(one))
 		}
 	}
 	return errors.Join(failed...)
