@@ -3,17 +3,18 @@ package budget
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 )
 
-// Sizes in bytes, of a build for amd64 (the largest). Measured on 2026-11-21: binary 68.7 MB, unpacked 236 MB.
+// Sizes in bytes, of a build for amd64 (the largest). Measured on 2026-11-21: binary 67.9 MB, unpacked 221 MB, without crictl, which
+// is unpacked when it is called.
 // Raise one only with a new measurement here and in docs/performance.md, and the reason in the commit: the binary is what
 // a board downloads, the unpacked tree is what it keeps on flash.
 const (
 	binaryBudget   = 70e6
-	unpackedBudget = 240e6
+	unpackedBudget = 225e6
 )
 
 func TestBinarySize(t *testing.T) {
@@ -28,9 +29,11 @@ func TestBinarySize(t *testing.T) {
 }
 
 func TestUnpackedSize(t *testing.T) {
-	tree := filepath.Join(root, "build", runtime.GOARCH, "tree")
-	if _, err := os.Stat(tree); err != nil {
-		t.Skip("there is no tree to measure; make one with: make build")
+	tree := t.TempDir()
+	start := exec.Command(binary(t), "version") // it unpacks what any first call does
+	start.Env = append(os.Environ(), "SKERRY_DATA_DIR="+tree)
+	if out, err := start.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	var size int64
 	err := filepath.WalkDir(tree, func(_ string, entry fs.DirEntry, err error) error {

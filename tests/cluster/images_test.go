@@ -18,7 +18,10 @@ import (
 // they stay; bad ones are reported and harm nothing.
 func TestImageArchives(t *testing.T) {
 	n := newNode(t, nil)
-	base, err := cook(images.Kitchen{Folder: filepath.Dir(archive(t, busybox)) + "/packages"}, busybox)
+	folder := filepath.Dir(archive(t, busybox))
+	leave := oneCook(t, folder)
+	base, err := cook(images.Kitchen{Folder: filepath.Join(folder, "packages")}, busybox)
+	leave()
 	if err != nil {
 		t.Fatal(err)
 	}

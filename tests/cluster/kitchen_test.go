@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/skerry-io/skerry/tests/images"
@@ -28,6 +29,7 @@ func archive(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer oneCook(t, folder)()
 	file := filepath.Join(folder, strings.NewReplacer("/", "_", ":", "_").Replace(name)+string(images.Plain))
 	if _, err := os.Stat(file); err == nil {
 		return file
@@ -40,6 +42,22 @@ func archive(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// oneCook waits until no other test is in the kitchen.
+func oneCook(t *testing.T, folder string) (leave func()) {
+	t.Helper()
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	kitchen, err := os.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(kitchen.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = kitchen.Close() }
 }
 
 func cook(k images.Kitchen, name string) (images.Image, error) {

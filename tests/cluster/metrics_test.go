@@ -18,7 +18,7 @@ func TestMetrics(t *testing.T) {
 	far.host.CloseInbound()
 	c.start(t)
 	for _, name := range c.names() {
-		c.applyText(t, burner(name))
+		c.applyText(t, burner(name, name, 100))
 	}
 
 	t.Run("the API is there when the node is", func(t *testing.T) {
@@ -44,9 +44,14 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("jane sees another namespace: %s", out)
 		}
 	})
-	for _, by := range []string{"cpu", "memory"} {
-		t.Run("autoscaling by "+by, func(t *testing.T) { autoscaled(t, c, by) })
-	}
+	t.Run("autoscaling", func(t *testing.T) {
+		for _, by := range []string{"cpu", "memory"} {
+			t.Run("by "+by, func(t *testing.T) {
+				t.Parallel()
+				autoscaled(t, c, by)
+			})
+		}
+	})
 	t.Run("after a restart", func(t *testing.T) {
 		c.again(t, settings)
 		tops(t, c)
@@ -67,9 +72,9 @@ func (c *cluster) again(t *testing.T, settings string) {
 	c.allReady(t)
 }
 
-// burner is a Deployment on one node that keeps a CPU busy and 40 MiB of memory full until the file /tmp/rest is there. Every
-// pod gets a fifth of a CPU, so that as many as may be do not stop the machine.
-func burner(node string) string {
+// burner is a Deployment on one node that asks for so many thousandths of a CPU, and uses twice that and 40 MiB of memory until the
+// file /tmp/rest is there. It gets no more, so that as many pods as may be do not stop the machine.
+func burner(name, node string, millicores int) string {
 	return fmt.Sprintf(`
 apiVersion: apps/v1
 kind: Deployment
@@ -79,25 +84,25 @@ spec:
   template:
     metadata: {labels: {app: %[1]s}}
     spec:
-      nodeName: %[1]s
+      nodeName: %[2]s
       terminationGracePeriodSeconds: 0
       containers:
       - name: main
-        image: %[2]s
+        image: %[3]s
         imagePullPolicy: Never
         command: [sh, -c, "dd if=/dev/zero of=/dev/shm/full bs=1M count=40; while :; do test -e /tmp/rest && rm -f /dev/shm/full && sleep 1; done"]
-        resources: {requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m}}
-`, node, busybox)
+        resources: {requests: {cpu: %[4]dm, memory: 32Mi}, limits: {cpu: %[5]dm}}
+`, name, node, busybox, millicores, 2*millicores)
 }
 
-// scaler scales the burners of the far node by what they use of a resource, and does so at once.
+// scaler scales the Deployment of the resource's name by what its pods use of that, and does so at once.
 func scaler(by string) string {
 	return `
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
-metadata: {name: far}
+metadata: {name: ` + by + `}
 spec:
-  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: far}
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: ` + by + `}
   minReplicas: 1
   maxReplicas: 3
   metrics:
@@ -140,28 +145,28 @@ func tops(t *testing.T, c *cluster) {
 	})
 }
 
-// autoscaled: the far pods become three while they are busy and full, and one again when they rest.
+// autoscaled: pods on the far node become three while they are busy and full, and one again when they rest.
 func autoscaled(t *testing.T, c *cluster, by string) {
 	began := time.Now()
+	c.applyText(t, burner(by, "far", 50))
 	c.applyText(t, scaler(by))
-	pods := c.podsReady(t, "far", 3)
+	pods := c.podsReady(t, by, 3)
 	up := time.Since(began)
 	for _, pod := range pods {
 		_ = c.exec(t, pod.Name, "touch", "/tmp/rest")
 	}
 	began = time.Now()
 	c.eventually(t, "one is left", func() error {
-		out, err := c.try(t, "kubectl", "get", "deployment", "far", "-o", "jsonpath={.spec.replicas}")
+		out, err := c.try(t, "kubectl", "get", "deployment", by, "-o", "jsonpath={.spec.replicas}")
 		if err == nil && out != "1" {
-			status, _ := c.try(t, "kubectl", "get", "hpa", "far")
+			status, _ := c.try(t, "kubectl", "get", "hpa", by)
 			err = fmt.Errorf("%s replicas: %s", out, status)
 		}
 		return err
 	})
 	t.Logf("three pods after %v, one again after %v", up.Round(time.Second), time.Since(began).Round(time.Second))
-	c.kubectl(t, "delete", "hpa", "far")
-	c.kubectl(t, "rollout", "restart", "deployment", "far") // busy again
-	c.kubectl(t, "rollout", "status", "deployment", "far")
+	c.kubectl(t, "delete", "hpa,deployment", by)
+	c.podsReady(t, by, 0)
 }
 
 // withoutMetrics: neither API nor objects.

@@ -20,15 +20,21 @@ import (
 
 	"github.com/skerry-io/skerry/tests/crowd"
 	"github.com/skerry-io/skerry/tests/testhost"
+	"github.com/skerry-io/skerry/tests/wallclock"
 )
 
-// TestMain is the tests, the first process of a host, or a crowd of agents in one.
+// TestMain is the tests, the first process of a host, a crowd of agents in one, or what gives a program another clock.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) != crowdName {
+	var err error
+	switch filepath.Base(os.Args[0]) {
+	case crowdName:
+		err = crowd.Main(context.Background(), os.Args[1:], os.Stdout)
+	case wallclock.Name:
+		err = wallclock.Main(os.Args[1:])
+	default:
 		testhost.Main(m)
-		return
 	}
-	if err := crowd.Main(context.Background(), os.Args[1:], os.Stdout); err != nil {
+	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}

@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ const (
 	backWithin = 20 * time.Second
 	// caughtUpWithin is how soon after a server is back it and the node agree.
 	caughtUpWithin = 15 * time.Second
-	offlinePods    = 8
+	offlinePods    = 10
 	cacheFile      = "/var/lib/skerry/agent/cache/objects"
 )
 
@@ -31,6 +32,9 @@ func TestOffline(t *testing.T) {
 	c.apply(t, "offline.yaml")
 	o.podsOf(t)
 	o.answers(t, patience, 1)
+	o.guards(t, patience)
+	t.Run("another namespace's secret is not for pods", func(t *testing.T) { o.refused(t) })
+	t.Run("a pod asks the API", func(t *testing.T) { o.asks(t, http.StatusOK) })
 	o.settled(t)
 
 	c.host.PowerCut()
@@ -41,12 +45,15 @@ func TestOffline(t *testing.T) {
 			o.start()
 			o.answers(t, backWithin, boot)
 			t.Logf("all answers are back %v after the boot", time.Since(began).Round(100*time.Millisecond))
+			o.guards(t, backWithin-time.Since(began))
 			o.alone(t)
 		})
 	}
-	t.Run("a secret is not for pods", func(t *testing.T) { o.refused(t) })
+	t.Run("nor is it with no server in reach", func(t *testing.T) { o.refused(t) })
+	t.Run("a pod asks the API with no server in reach", func(t *testing.T) { o.asks(t, http.StatusServiceUnavailable) })
 	t.Run("restarted without a reboot", func(t *testing.T) { o.restarted(t) })
 	t.Run("the server is back", func(t *testing.T) { o.reunited(t) })
+	t.Run("a pod asks the server again", func(t *testing.T) { o.trusts(t) })
 	t.Run("killed while it writes", func(t *testing.T) { o.killed(t) })
 }
 
@@ -164,21 +171,33 @@ func (o *offline) alone(t *testing.T) {
 	})
 }
 
-// refused asks the node's endpoint for a secret as a pod does that has a token.
-func (o *offline) refused(t *testing.T) {
-	out, err := o.far.host.Run(t.Context(), "skerry", "crictl", "ps", "-q", "--name", "main", "--label", "io.kubernetes.pod.name=filled")
+// guards wants a policy to hold, between pods of the node and by the name of a Service.
+func (o *offline) guards(t *testing.T, within time.Duration) {
+	t.Helper()
+	asks := func(pod string) (string, error) {
+		ip := lookup(o.far.host.Dial, dnsAddress+":53", "guarded.default.svc.cluster.local")
+		return o.inside(t, pod, "sh", "-c", "printf 'GET /version HTTP/1.0\\r\\n\\r\\n' | nc -w 2 "+ip+" 80")
+	}
+	o.within(t, within, "the guarded pod answers whom it may", func() error {
+		out, err := asks("filled")
+		if err == nil && !strings.Contains(out, "200 OK") {
+			err = fmt.Errorf("it says %q", out)
+		}
+		return err
+	})
+	if out, _ := asks("probed"); out != "" {
+		t.Errorf("another pod is answered: %s", out)
+	}
+}
+
+// inside runs a program in a pod of the node, which needs no server.
+func (o *offline) inside(t *testing.T, pod string, program ...string) (string, error) {
+	t.Helper()
+	out, err := o.far.try(t, "crictl", "ps", "-q", "--name", "main", "--label", "io.kubernetes.pod.name="+pod)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	token, err := o.far.host.Run(t.Context(), "skerry", "crictl", "exec", strings.TrimSpace(out), "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token")
-	if err != nil || !strings.HasPrefix(token, "ey") {
-		t.Fatalf("the pod's token: %q, %v", token, err)
-	}
-	said, err := o.far.host.Run(t.Context(), "skerry", "kubectl", "--server", "https://127.0.0.1:6444", "--insecure-skip-tls-verify", "--token", strings.TrimSpace(token),
-		"get", "--raw", "/api/v1/namespaces/default/secrets/secrets")
-	if err == nil || strings.Contains(said, "aGlkZGVu") || !strings.Contains(err.Error(), "no API server has been in reach") {
-		t.Errorf("it is told %q, %v", said, err)
-	}
+	return o.far.try(t, append([]string{"crictl", "exec", strings.TrimSpace(out)}, program...)...)
 }
 
 // restarted: an agent that starts again while its pods run adopts them, with no server in reach.
@@ -203,7 +222,7 @@ func (o *offline) containers(t *testing.T) string {
 	return out
 }
 
-// reunited: the server boots; one object is deleted and one changed before the agent is in reach of it.
+// reunited: the server boots; one object is deleted, one added and one changed before the agent is in reach of it.
 func (o *offline) reunited(t *testing.T) {
 	before := o.containers(t)
 	o.host.Boot()
@@ -211,7 +230,8 @@ func (o *offline) reunited(t *testing.T) {
 	o.serve()
 	o.apiReady(t)
 	o.kubectl(t, "delete", "pod", "probed", "--wait=false")
-	o.kubectl(t, "scale", "deployment", "replicas", "--replicas=3")
+	o.kubectl(t, "scale", "deployment", "replicas", "--replicas=4")
+	o.create(t, webOn("far", "added", "added"))
 	o.kubectl(t, "patch", "configmap", "later", "-p", `{"data":{"word":"after"}}`)
 	o.lab.Mend(o.host, o.far.host)
 	began := time.Now()
@@ -221,9 +241,9 @@ func (o *offline) reunited(t *testing.T) {
 	if took > caughtUpWithin {
 		t.Errorf("that is more than %v", caughtUpWithin)
 	}
-	now := o.containers(t)
-	for id := range strings.Lines(now) {
-		if !strings.Contains(before, strings.TrimSpace(id)) {
+	added := o.far.mainOf(t, "added")
+	for id := range strings.Lines(o.containers(t)) {
+		if id = strings.TrimSpace(id); !strings.Contains(before, id) && id != added {
 			t.Errorf("container %s was not there before", id)
 		}
 	}
@@ -241,6 +261,11 @@ func (o *offline) agree(t *testing.T) error {
 	if len(list.Items) != offlinePods-2 {
 		return fmt.Errorf("there are %d pods", len(list.Items))
 	}
+	added, err := o.api.CoreV1().Pods(inDefault).Get(t.Context(), "added", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	list.Items = append(list.Items, *added)
 	running := o.containers(t)
 	for i := range list.Items {
 		p := &list.Items[i]

@@ -297,6 +297,11 @@ func byPool(t *testing.T, c *cluster, client *testhost.Host) {
 	if now := c.whoHas(t); !slices.Equal(now, second) {
 		t.Errorf("once %s is back %q have the address", first, now)
 	}
+	for _, a := range c.agents { // it was only just started, and has to know that there is an address before it can take it over
+		if a.name == first {
+			a.statusUntil(t, first+" stands by for the address", func(s told) bool { return s.row("announcer", poolAddress).State == "standing by" })
+		}
+	}
 	t.Run("let go by a node that is excluded", func(t *testing.T) {
 		gap := outage(t, client, func() {
 			c.kubectl(t, "label", "node", second[0], "node.kubernetes.io/exclude-from-external-load-balancers=")

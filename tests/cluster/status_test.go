@@ -217,7 +217,8 @@ func TestAServiceThatFails(t *testing.T) {
 // TestAddressesFromOutside: a Node shows its external address and keeps it, and pods are let onto it.
 func TestAddressesFromOutside(t *testing.T) {
 	n := newNode(t, nil)
-	n.host.Write(configFile, []byte("node-external-ip: 192.0.2.10\nnode-label: topology.kubernetes.io/zone=attic\n"))
+	n.host.Write(configFile, []byte("node-external-ip: 192.0.2.10\nnode-label: topology.kubernetes.io/zone=attic\n"+
+		"kubelet-arg: [node-status-update-frequency=1s]\n")) // by itself it looks every ten
 	n.serve()
 	n.ready(t)
 	look := func() error {
@@ -231,13 +232,16 @@ func TestAddressesFromOutside(t *testing.T) {
 			kinds = append(kinds, string(a.Type)+"="+a.Address)
 		}
 		want := []string{"InternalIP=" + n.host.Address(), "ExternalIP=192.0.2.10", "Hostname=" + node.Name}
-		if !slices.Equal(kinds, want) || len(node.Spec.Taints) > 0 || node.Spec.ProviderID != "skerry://"+node.Name || node.Labels[corev1.LabelTopologyZone] != "attic" {
+		kept := slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { // one for not being ready comes and goes with Kubernetes' looks at a young node
+			return t.Key == "node.cloudprovider.kubernetes.io/uninitialized"
+		})
+		if !slices.Equal(kinds, want) || kept || node.Spec.ProviderID != "skerry://"+node.Name || node.Labels[corev1.LabelTopologyZone] != "attic" {
 			return fmt.Errorf("%v, taints %v, provider ID %q, %v", kinds, node.Spec.Taints, node.Spec.ProviderID, node.Labels)
 		}
 		return nil
 	}
 	n.eventually(t, "the Node has all of it", look)
-	for until := time.Now().Add(25 * time.Second); time.Now().Before(until); time.Sleep(time.Second) { // the kubelet looks every 10 s
+	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); time.Sleep(200 * time.Millisecond) { // in which the kubelet looks several times
 		if err := look(); err != nil {
 			t.Fatal(errors.Join(errors.New("the kubelet took it back"), err))
 		}

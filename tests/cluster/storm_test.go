@@ -20,7 +20,7 @@ const (
 	// stormP99 is how slow the API may be, for one request of a hundred, while the crowd comes back.
 	stormP99 = time.Second
 	// idleWindow is how long processor time is measured for.
-	idleWindow = 10 * time.Second
+	idleWindow = 4 * time.Second
 )
 
 // TestTwoHundredAgents: so many agents have their tunnels, come back after a restart of the server without stalling the

@@ -26,7 +26,7 @@ type service struct {
 func TestGraph(t *testing.T) {
 	var all []service
 	for _, s := range load(t).code {
-		if s.path == "server/services.go" || s.path == "agent/services.go" {
+		if s.path == "server/services.go" || s.path == "agent/services.go" || s.path == "server/several.go" {
 			all = append(all, servicesIn(s)...)
 		}
 	}
@@ -118,7 +118,10 @@ its stop may take.
 			fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s |\n", step+1, s.name, s.half, needs, end, s.grace)
 		}
 	}
-	b.WriteString("\nWith `--container-runtime-endpoint` there is no service containerd, and images has nothing to do. With\n`--disable-agent` there are only the rows of the server.\n")
+	b.WriteString("\nWith `--container-runtime-endpoint` there is no service containerd, and images has nothing to do. With\n`--disable-agent` there are only the rows of the server.\n" +
+		"With one server there are no shared, lease, node-role and members. With several, apiserver waits for shared, and what one server\n" +
+		"runs for all (`onOneServer` in `server/several.go`) waits for lease, is ready at once on those that do not lead, and begins when\n" +
+		"they do; see [ADR 34](adr/0034-one-lease.md).\n")
 	return b.String()
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/skerry-io/skerry/agent/identity"
 	"github.com/skerry-io/skerry/internal/wire"
 	"github.com/skerry-io/skerry/server/pki"
+	"github.com/skerry-io/skerry/server/shared"
 	"github.com/skerry-io/skerry/server/supervisor"
 	"github.com/skerry-io/skerry/server/token"
 )
@@ -35,6 +36,8 @@ type cluster struct {
 	tokens *token.Store
 	routes *supervisor.Supervisor
 	api    *fake.Clientset
+	place  shared.Place // of what further servers get
+	refuse error        // what further servers are told instead
 
 	mu       sync.Mutex // guards starting
 	starting bool       // the API is
@@ -46,7 +49,8 @@ func newCluster(t *testing.T) *cluster {
 	quiet := slog.New(slog.DiscardHandler)
 	dir := t.TempDir()
 	var err error
-	if c.pki, err = pki.Open(dir, pki.Names{DNS: []string{"server"}, IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, quiet); err != nil {
+	c.place = placeIn(dir)
+	if c.pki, err = pki.Open(filepath.Join(dir, "tls"), pki.Names{DNS: []string{"server"}, IPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, quiet); err != nil {
 		t.Fatal(err)
 	}
 	if c.tokens, err = token.Open(token.Config{File: filepath.Join(dir, "token"), AgentFile: filepath.Join(dir, "agent-token")},
@@ -54,7 +58,7 @@ func newCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	c.routes = supervisor.New(supervisor.Config{PKI: c.pki, Tokens: c.tokens, Own: "server", Client: c.client,
-		Cluster: wire.Cluster{ClusterDomain: "cluster.local"}, Servers: func() []string { return []string{c.URL} }, Log: quiet})
+		Cluster: wire.Cluster{ClusterDomain: "cluster.local"}, Servers: func(context.Context) []string { return []string{c.URL} }, Entry: c, Log: quiet})
 	serving, err := tls.LoadX509KeyPair(c.pki.APIServer.CertFile(), c.pki.APIServer.KeyFile())
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func (t Total) String() string {
 	return text
 }
 
-// event is one line of `go test -json`. The script that runs several go commands adds the action "command-failed".
+// event is one line of `go test -json`. The script that runs several go commands adds the action "command-failed", and at the end "complete".
 type event struct {
 	Action     string
 	Package    string
@@ -42,6 +42,8 @@ type reader struct {
 	parent map[string]bool             // tests that have subtests
 	told   map[string]bool             // tests with a failed subtest
 	broken map[string]bool             // packages with a failed test
+
+	complete bool // all commands were run
 }
 
 // Read follows the events to their end, writes about each top-level test as it ends, and counts.
@@ -54,6 +56,10 @@ func Read(in io.Reader, out io.Writer) (Total, error) {
 			r.line(line)
 		}
 		if err == io.EOF {
+			if !r.complete {
+				r.total.Failed++
+				fmt.Fprintln(out, "FAIL  the tests were broken off")
+			}
 			return r.total, nil
 		}
 		if err != nil {
@@ -84,6 +90,8 @@ func (r *reader) line(text string) {
 		r.output[key].WriteString(e.Output)
 	case "pass", "fail", "skip", "build-fail":
 		r.ended(e, key)
+	case "complete":
+		r.complete = true
 	case "command-failed":
 		if r.total.Failed == 0 {
 			r.total.Failed++
@@ -94,14 +102,13 @@ func (r *reader) line(text string) {
 
 func (r *reader) ended(e event, key string) {
 	switch {
-	case e.Test == "" && e.Action != "pass" && e.Action != "skip":
-		if !r.broken[e.Package] { // it did not build, or ended in the middle
-			r.broken[e.Package] = true
+	case e.Test == "":
+		bad := e.Action != "pass" && e.Action != "skip"
+		if bad && !r.broken[e.Package] { // it did not build, or ended in the middle
 			r.total.Failed++
 			r.show("FAIL", e, r.unfinished(e.Package))
 		}
-		return
-	case e.Test == "":
+		r.broken[e.Package] = bad && e.Action == "build-fail" // the same package may be tested once more, in parts
 		return
 	case e.Action == "fail":
 		r.broken[e.Package] = true
@@ -151,16 +158,23 @@ func (r *reader) text(key string) string {
 	return ""
 }
 
-// unfinished is everything kept about a package, for one that ended without an answer from its tests.
+// unfinished is everything kept about a package, for one that ended without an answer from its tests: first what says why, as a reader may not
+// get to the end.
 func (r *reader) unfinished(pkg string) string {
-	var all strings.Builder
+	var why, rest strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(r.output)) {
-		if key == pkg+" " || strings.HasPrefix(key, pkg+" ") {
-			all.WriteString(r.text(key))
-			delete(r.output, key)
+		if !strings.HasPrefix(key, pkg+" ") {
+			continue
 		}
+		text := r.text(key)
+		delete(r.output, key)
+		if at := max(strings.Index("\n"+text, "\npanic: "), strings.Index("\n"+text, "\nfatal error: ")); at >= 0 {
+			why.WriteString(text[at:])
+			text = text[:at]
+		}
+		rest.WriteString(text)
 	}
-	return all.String()
+	return why.String() + rest.String()
 }
 
 // short is a package's path inside the module.

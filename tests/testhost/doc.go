@@ -15,13 +15,14 @@
 //		srv.PowerCycle()
 //	}
 //
-// Owns: everything named skt-*: the hosts, their bridge, routers, cgroups and files; the machine-wide sysctls while a lab is open.
+// Owns: everything named skt-*: the hosts, their bridge, routers, cgroups and files; the machine-wide sysctls while labs are open.
 // Does not know: what runs in a host; Kubernetes.
-// Promises: when the test ends nothing that it made is left, and machine-wide sysctls are as before, even if the test
-// binary is killed (then the next New tidies up); when the test fails, the logs of everything that ran are kept and the
+// Promises: when the test ends nothing that it made is left, and machine-wide sysctls are as before once the last of several labs is
+// closed, even if the test binary is killed (then the next New tidies up); when the test fails, the logs of everything that ran are kept and the
 // test says where. A power cut ends every process at once and keeps the disk; what was written but not synced is kept
 // too, because the kernel is the machine's.
-// Cannot do: another wall clock (time namespaces move only monotonic clocks), other kernel modules, a lower limit on
+// Cannot do: another wall clock for all of a host (time namespaces move only monotonic clocks; so no program of a host may set it; for one
+// program there is tests/wallclock), other kernel modules, a lower limit on
 // machine-wide resources than the machine has (Inotify uses them up instead).
 // Start reading at New, then Lab.Host.
 package testhost

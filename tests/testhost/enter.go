@@ -46,6 +46,10 @@ func (n namespaces) enter() error {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return fmt.Errorf("unshare the root directory: %w", err)
 	}
+	// The clock is the machine's, and there is no namespace of it: no program of a host may set it.
+	if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_TIME, 0, 0, 0); err != nil {
+		return fmt.Errorf("give up the right to set the clock: %w", err)
+	}
 	for _, one := range n {
 		if err := unix.Setns(int(one.file.Fd()), one.kind); err != nil {
 			return fmt.Errorf("enter %s: %w", one.file.Name(), err)

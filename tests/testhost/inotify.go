@@ -12,9 +12,13 @@ import (
 const usualInotify = "128"
 
 // Inotify leaves only so many inotify instances free for root on this machine, until the test ends. It sets the usual
-// limit and uses them up, because the limit belongs to the machine: everything else that root runs meanwhile feels it too.
+// limit and uses them up, because the limit belongs to the machine: everything else that root runs meanwhile feels it too. So no
+// other lab may be open.
 func (l *Lab) Inotify(free int) {
 	l.t.Helper()
+	if !l.alone() {
+		l.t.Fatal("other tests have hosts now, which would feel it: run this one alone")
+	}
 	var held []int
 	l.t.Cleanup(func() {
 		for _, fd := range held {

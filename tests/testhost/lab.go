@@ -9,11 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// Lab is a set of hosts on one bridge, made for one test. One lab exists at a time on a machine: New waits for the other.
+// Lab is a set of hosts on one bridge, made for one test. Those of parallel tests are open side by side and know nothing of each other; of
+// several test binaries on a machine one at a time has labs, and New waits for the other, unless $SKT_TURN has the same value for both.
 type Lab struct {
 	t     testing.TB
 	id    string // skt-xxxxxx, the name of everything the lab makes
@@ -36,16 +35,18 @@ func New(t testing.TB) *Lab {
 	l.dir = filepath.Join(os.TempDir(), l.id)
 	l.logs = logFolder(t)
 
-	turn := takeTurn(t)
-	t.Cleanup(func() { unix.Close(turn) })
-	tidy()
+	turn, err := takeTurn(t)
+	l.must(err, "take a turn on this machine")
+	t.Cleanup(func() {
+		if err := turn.end(); err != nil {
+			t.Errorf("machine-wide sysctls: %v", err)
+		}
+	})
 	l.must(os.MkdirAll(l.dir, 0o755), "make the lab's folder")
 	l.must(os.RemoveAll(l.logs), "empty the log folder")
 	l.must(os.MkdirAll(l.logs, 0o755), "make the log folder")
-	l.must(saveSysctls(l.dir), "save machine-wide sysctls")
 	t.Cleanup(l.close)
 
-	var err error
 	l.net, err = newBridge()
 	l.must(err, "make the bridge")
 	return l
@@ -53,6 +54,9 @@ func New(t testing.TB) *Lab {
 
 // Logs is the folder where the output of everything that runs in the hosts goes.
 func (l *Lab) Logs() string { return l.logs }
+
+// alone says that no other lab is on this machine, nor what is left of one.
+func (l *Lab) alone() bool { return len(openLabs()) == 1 }
 
 // Hosts lists the hosts in the order they were made.
 func (l *Lab) Hosts() []*Host { return l.hosts }
@@ -125,24 +129,4 @@ func cannot() string {
 		return fmt.Sprintf("cgroups cannot be made: %v", err)
 	}
 	return ""
-}
-
-// takeTurn waits until no other lab is open on the machine. The lock ends with the process.
-func takeTurn(t testing.TB) int {
-	path := filepath.Join(os.TempDir(), "skt.lock")
-	fd, err := unix.Open(path, unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		t.Fatalf("open %s: %v", path, err)
-	}
-	if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
-		return fd
-	}
-	t.Logf("waiting for another lab on this machine to end (lock %s)", path)
-	for {
-		if err := unix.Flock(fd, unix.LOCK_EX); err == nil {
-			return fd
-		} else if err != unix.EINTR {
-			t.Fatalf("lock %s: %v", path, err)
-		}
-	}
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // Snapshot is what a program can change on a host, one line each: links, addresses, routes, rules, nftables tables, mounts,
-// cgroups, sysctls, processes and private files. Sysctls that the whole machine shares are in it only while the lab has one
-// host: with several it cannot be told which of them made a change.
+// cgroups, sysctls, processes and private files. Sysctls that the whole machine shares are in it only while there is no other
+// host, in this lab or another: with several it cannot be told which of them made a change.
 type Snapshot []string
 
 // Snapshot takes the host's state.
@@ -29,7 +29,7 @@ func (h *Host) Snapshot() Snapshot {
 		}
 		return s.network()
 	}), "look at the network of "+h.name)
-	if len(h.lab.hosts) == 1 {
+	if len(h.lab.hosts) == 1 && h.lab.alone() {
 		s.sysctls(machineSysctls())
 	}
 	h.lab.must(s.mounts(h.Pid()), "look at the mounts of "+h.name)

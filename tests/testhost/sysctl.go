@@ -18,7 +18,10 @@ func machineSysctls() []string {
 	}
 }
 
-func saveSysctls(dir string) error {
+// savedSysctls is where they are kept while labs are open.
+func savedSysctls() string { return filepath.Join(os.TempDir(), "skt.sysctls.json") }
+
+func saveSysctls() error {
 	values := map[string]string{}
 	for _, key := range machineSysctls() {
 		if v, err := os.ReadFile("/proc/sys/" + key); err == nil {
@@ -29,12 +32,12 @@ func saveSysctls(dir string) error {
 	if err != nil {
 		return fmt.Errorf("encode sysctls: %w", err)
 	}
-	return os.WriteFile(filepath.Join(dir, "sysctls.json"), text, 0o600)
+	return os.WriteFile(savedSysctls(), text, 0o600)
 }
 
-// restoreSysctls writes back what differs from the saved values.
-func restoreSysctls(dir string) error {
-	text, err := os.ReadFile(filepath.Join(dir, "sysctls.json"))
+// restoreSysctls writes back what differs from the saved values, if there are any, and forgets them.
+func restoreSysctls() error {
+	text, err := os.ReadFile(savedSysctls())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -52,5 +55,5 @@ func restoreSysctls(dir string) error {
 			errs = append(errs, os.WriteFile(path, []byte(want), 0o600))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, os.Remove(savedSysctls()))...)
 }

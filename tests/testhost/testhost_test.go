@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +20,9 @@ import (
 )
 
 func TestMain(m *testing.M) { testhost.Main(m) }
+
+// panicSysctl belongs to the whole machine, and may be set without harm.
+const panicSysctl = "/proc/sys/kernel/panic"
 
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
@@ -180,6 +185,23 @@ func TestHostIsAMachineOfItsOwn(t *testing.T) {
 	})
 }
 
+// TestNobodySetsTheClock: it is the machine's.
+func TestNobodySetsTheClock(t *testing.T) {
+	h := testhost.New(t).Host("a")
+	status, err := h.Run(within(t, 10*time.Second), "cat", "/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const setTime = 1 << 25
+	for _, set := range []string{"CapBnd:", "CapPrm:", "CapEff:"} {
+		_, rest, _ := strings.Cut(status, set)
+		var has uint64
+		if _, err := fmt.Sscanf(rest, "%x", &has); err != nil || has == 0 || has&setTime != 0 {
+			t.Errorf("%s %x, %v", set, has, err)
+		}
+	}
+}
+
 func TestSnapshotFindsChanges(t *testing.T) {
 	lab := testhost.New(t)
 	h := lab.Host("a")
@@ -214,10 +236,10 @@ func TestNothingIsLeft(t *testing.T) {
 	var id, sysctl string
 	t.Run("lab", func(t *testing.T) {
 		lab := testhost.New(t)
-		id, sysctl = lab.ID(), read(t, "/proc/sys/kernel/panic")
+		id, sysctl = lab.ID(), read(t, panicSysctl)
 		h := lab.Host("a", testhost.Disk(1<<20))
 		h.Start("sleep", "1000")
-		if _, err := h.Run(within(t, 5*time.Second), "sh", "-c", "echo 77 >/proc/sys/kernel/panic"); err != nil {
+		if _, err := h.Run(within(t, 5*time.Second), "sh", "-c", "echo 77 >"+panicSysctl); err != nil {
 			t.Fatal(err)
 		}
 		if traces(t, id) == "" {
@@ -227,8 +249,50 @@ func TestNothingIsLeft(t *testing.T) {
 	if left := traces(t, id); left != "" {
 		t.Errorf("left behind:\n%s", left)
 	}
-	if after := read(t, "/proc/sys/kernel/panic"); after != sysctl {
+	if after := read(t, panicSysctl); after != sysctl {
 		t.Errorf("kernel.panic is %q, was %q", after, sysctl)
+	}
+}
+
+// settled is kernel.panic as it is while no other test run has hosts.
+func settled(t *testing.T) (value string) {
+	t.Helper()
+	t.Run("settled", func(t *testing.T) {
+		testhost.New(t)
+		value = read(t, panicSysctl)
+	})
+	return value
+}
+
+// TestLabsOfParallelTests: they are open side by side, and what belongs to the machine is as before when the last one has ended.
+func TestLabsOfParallelTests(t *testing.T) {
+	if runtime.GOMAXPROCS(0) < 2 {
+		t.Skip("with one core no two tests run at the same time")
+	}
+	before := settled(t)
+	var open sync.WaitGroup
+	open.Add(2)
+	t.Run("labs", func(t *testing.T) {
+		for _, value := range []string{"77", "78"} {
+			t.Run(value, func(t *testing.T) {
+				t.Parallel()
+				here := sync.OnceFunc(open.Done)
+				defer here()
+				h := testhost.New(t).Host("a")
+				here()
+				open.Wait()
+				first := h.Snapshot()
+				if _, err := h.Run(within(t, 5*time.Second), "sh", "-c", "echo "+value+" >"+panicSysctl); err != nil {
+					t.Error(err)
+				}
+				if changes := h.Snapshot().Since(first); len(changes) > 0 {
+					t.Errorf("what may be the other's doing is told: %q", changes)
+				}
+			})
+		}
+	})
+	if after := read(t, panicSysctl); after != before {
+		t.Errorf("kernel.panic is %q, was %q", after, before)
 	}
 }
 
@@ -238,9 +302,13 @@ func TestKilledRunIsTidied(t *testing.T) {
 		lab := testhost.New(t)
 		h := lab.Host("victim", testhost.Disk(1<<20))
 		h.Start("sleep", "1000")
+		if _, err := h.Run(within(t, 5*time.Second), "sh", "-c", "echo 79 >"+panicSysctl); err != nil {
+			t.Fatal(err)
+		}
 		_, _ = os.Stdout.WriteString("killme " + lab.ID() + "\n")
 		select {}
 	}
+	before := settled(t)
 	victim := exec.Command("/proc/self/exe", "-test.run=^TestKilledRunIsTidied$")
 	victim.Env = append(os.Environ(), "SKT_VICTIM=yes", "SKERRY_TEST_LOGS="+t.TempDir())
 	out, err := victim.StdoutPipe()
@@ -262,6 +330,9 @@ func TestKilledRunIsTidied(t *testing.T) {
 	t.Run("next", func(t *testing.T) { testhost.New(t) })
 	if left := traces(t, id); left != "" {
 		t.Errorf("left behind:\n%s", left)
+	}
+	if after := read(t, panicSysctl); after != before {
+		t.Errorf("kernel.panic is %q, was %q", after, before)
 	}
 }
 

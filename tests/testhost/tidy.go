@@ -12,20 +12,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tidy removes what labs of killed test binaries left. The caller holds the machine's turn, so none of them is alive:
-// their hosts ended with the test binary (see lifeline), what can be left are files, mounts and empty cgroups.
+// tidy removes what labs of killed test binaries left. The caller has made sure that no lab is open:
+// their hosts ended with the test binary (see lifeline), what can be left are sysctls, files, mounts and empty cgroups.
 func tidy() {
-	old, _ := filepath.Glob(filepath.Join(os.TempDir(), "skt-*"))
-	for _, dir := range old {
-		if info, err := os.Stat(dir); err == nil && info.IsDir() {
-			_ = remove(dir, filepath.Base(dir)) // a leftover that resists must not fail a new test
-		}
+	_ = restoreSysctls() // a leftover that resists must not fail a new test
+	for _, dir := range openLabs() {
+		_ = remove(dir, filepath.Base(dir))
 	}
 }
 
-// remove takes away one lab: its sysctl changes, cgroups, mounts and files.
+// openLabs are the folders of labs: of those that are open, and of those that were killed, until they are tidied up.
+func openLabs() []string {
+	labs, _ := filepath.Glob(filepath.Join(os.TempDir(), "skt-*"))
+	return slices.DeleteFunc(labs, func(dir string) bool {
+		info, err := os.Stat(dir)
+		return err != nil || !info.IsDir()
+	})
+}
+
+// remove takes away one lab: its cgroups, mounts and files.
 func remove(dir, id string) error {
-	return errors.Join(restoreSysctls(dir), removeGroups(id), unmountBelow(dir), removeAll(dir))
+	return errors.Join(removeGroups(id), unmountBelow(dir), removeAll(dir))
 }
 
 func unmountBelow(dir string) error {

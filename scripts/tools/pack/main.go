@@ -12,7 +12,7 @@ import (
 	"github.com/skerry-io/skerry/internal/payload"
 )
 
-const usage = `usage: pack [-small] LAUNCHER TREE OUTPUT
+const usage = `usage: pack [-small] ARCH LAUNCHER TREE OUTPUT
   -small  let the zstd program compress as far as it can: a tenth smaller, ten times slower`
 
 func main() {
@@ -30,10 +30,12 @@ func run(args []string) error {
 	if len(args) > 0 && args[0] == "-small" {
 		compress, args = zstd, args[1:]
 	}
-	if len(args) != 3 {
+	if len(args) != 4 {
 		return errors.New(usage)
 	}
-	return pack(args[0], args[1], args[2], compress)
+	// Few ever call crictl, and it is large.
+	how := payload.Packing{Compress: compress, Processor: args[0], Later: []string{"bin/crictl"}}
+	return pack(args[1], args[2], args[3], how)
 }
 
 // zstd compresses with the program of that name.
@@ -43,16 +45,16 @@ func zstd(piece []byte) ([]byte, error) {
 	return command.Output()
 }
 
-func pack(launcher, tree, output string, compress payload.Compress) error {
+func pack(launcher, tree, output string, how payload.Packing) error {
 	scratch := output + ".tmp"
-	if err := write(launcher, tree, scratch, compress); err != nil {
+	if err := write(launcher, tree, scratch, how); err != nil {
 		os.Remove(scratch)
 		return err
 	}
 	return os.Rename(scratch, output)
 }
 
-func write(launcher, tree, output string, compress payload.Compress) (err error) {
+func write(launcher, tree, output string, how payload.Packing) (err error) {
 	in, err := os.Open(launcher)
 	if err != nil {
 		return err
@@ -71,7 +73,7 @@ func write(launcher, tree, output string, compress payload.Compress) (err error)
 		return err
 	}
 	buffered := bufio.NewWriterSize(out, 1<<20)
-	if err := payload.Write(buffered, tree, compress); err != nil {
+	if err := how.Write(buffered, tree); err != nil {
 		return err
 	}
 	return buffered.Flush()
