@@ -54,7 +54,16 @@ func (w *lastWord) Init(host volume.VolumeHost) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.host = host
-	return w.csiVolumePlugin.Init(host)
+	return w.begin()
+}
+
+// begin initializes the plugin; who calls it holds mu.
+func (w *lastWord) begin() error {
+	kubelet, ok := w.host.(volume.KubeletVolumeHost)
+	if !ok {
+		return fmt.Errorf("the kubelet's volume host %T has no kubelet", w.host)
+	}
+	return w.csiVolumePlugin.Init(&calmHost{VolumeHost: w.host, KubeletVolumeHost: kubelet})
 }
 
 // again initializes the plugin anew when built closes; without such a channel it does nothing. One that was not
@@ -70,14 +79,12 @@ func (w *lastWord) again(ctx context.Context, built <-chan struct{}) error {
 	if w.host == nil {
 		return nil
 	}
-	kubelet, ok := w.host.(volume.KubeletVolumeHost)
-	if !ok {
-		return fmt.Errorf("the kubelet's volume host %T has no kubelet", w.host)
-	}
-	return w.csiVolumePlugin.Init(&calmHost{VolumeHost: w.host, KubeletVolumeHost: kubelet})
+	return w.begin()
 }
 
-// calmHost keeps a node Ready that is: the plugin begins by reporting that it is not initialized.
+// calmHost keeps a node Ready that is. The plugin begins by reporting that it is not initialized: a kubelet that was started
+// again and tells its Node in the moment before it is would be NotReady for ten seconds, and its pods out of their Services. A
+// plugin that fails reports that, and is passed on.
 type calmHost struct {
 	volume.VolumeHost
 	volume.KubeletVolumeHost

@@ -3,6 +3,7 @@ package kubelet
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"k8s.io/kubernetes/pkg/volume"
@@ -12,7 +13,8 @@ import (
 // fakeCSI counts how often it is initialized and reports as the real one does.
 type fakeCSI struct {
 	csiVolumePlugin
-	inits int
+	inits  int
+	failed error // reported before it works
 }
 
 func (*fakeCSI) GetPluginName() string { return csi.CSIPluginName }
@@ -21,6 +23,9 @@ func (f *fakeCSI) Init(host volume.VolumeHost) error {
 	f.inits++
 	kubelet := host.(volume.KubeletVolumeHost)
 	kubelet.SetKubeletError(errors.New("not yet initialized"))
+	if f.failed != nil {
+		kubelet.SetKubeletError(f.failed)
+	}
 	kubelet.SetKubeletError(nil)
 	return nil
 }
@@ -45,7 +50,6 @@ func TestTheCSIPluginHasTheLastWord(t *testing.T) {
 	if err := plugins[0].Init(host); err != nil {
 		t.Fatal(err)
 	}
-	host.reports = nil
 	built := make(chan struct{})
 	close(built)
 	if err := word.again(t.Context(), built); err != nil {
@@ -54,8 +58,23 @@ func TestTheCSIPluginHasTheLastWord(t *testing.T) {
 	if plugin.inits != 2 {
 		t.Errorf("initialized %d times", plugin.inits)
 	}
-	if len(host.reports) != 1 || host.reports[0] != nil {
+	if !slices.Equal(host.reports, []error{nil, nil}) {
 		t.Errorf("a node that is Ready heard %v", host.reports)
+	}
+}
+
+func TestANodeHearsWhyItsCSIPluginFails(t *testing.T) {
+	failed := errors.New("the API server refused")
+	plugins := []volume.VolumePlugin{&fakeCSI{failed: failed}}
+	if _, err := replaceCSI(plugins); err != nil {
+		t.Fatal(err)
+	}
+	host := &fakeHost{}
+	if err := plugins[0].Init(host); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(host.reports, []error{failed, nil}) {
+		t.Errorf("heard %v", host.reports)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -100,13 +101,16 @@ func (n *node) podsReady(t *testing.T, app string, count int) []corev1.Pod {
 	return ready
 }
 
-func isReady(p *corev1.Pod) bool {
+func isReady(p *corev1.Pod) bool { return !readySince(p).IsZero() }
+
+// readySince is when a pod became ready, zero while it is not.
+func readySince(p *corev1.Pod) time.Time {
 	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
+		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+			return c.LastTransitionTime.Time
 		}
 	}
-	return false
+	return time.Time{}
 }
 
 // events lists what happened to an object, one "type reason message" after another.

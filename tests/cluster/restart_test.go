@@ -20,6 +20,7 @@ func TestKillAndPowerCut(t *testing.T) {
 	n.podReady(t, "sleeper")
 	n.podsReady(t, "demo", 2)
 	acknowledged := map[string]bool{}
+	ready := readySince(n.pod(t, "sleeper"))
 
 	for round := range 3 {
 		t.Run(fmt.Sprintf("SIGKILL %d", round+1), func(t *testing.T) {
@@ -31,8 +32,12 @@ func TestKillAndPowerCut(t *testing.T) {
 			n.ready(t)
 			n.holds(t, acknowledged)
 			n.podsReady(t, "demo", 2)
-			if now := n.podReady(t, "sleeper"); identity(now) != identity(before) {
+			now := n.podReady(t, "sleeper")
+			if identity(now) != identity(before) {
 				t.Errorf("the sleeper was\n%s\nis\n%s", identity(before), identity(now))
+			}
+			if !readySince(now).Equal(ready) {
+				t.Errorf("the sleeper was out of its Services: it is ready since %s, and was since %s", readySince(now), ready)
 			}
 		})
 	}

@@ -327,6 +327,7 @@ func outage(t *testing.T, client *testhost.Host, happens func()) time.Duration {
 		for time.Since(settled) < calm && time.Since(began) < most {
 			if _, err := who(client, poolAddress, 80, 250*time.Millisecond); err == nil {
 				if gap := time.Since(last); gap > 500*time.Millisecond {
+					t.Logf("nobody answered from %s for %v", last.UTC().Format("15:04:05.000"), gap.Round(10*time.Millisecond))
 					settled = time.Now()
 					longest = max(longest, gap)
 				}
@@ -339,6 +340,7 @@ func outage(t *testing.T, client *testhost.Host, happens func()) time.Duration {
 		}
 	}()
 	time.Sleep(time.Second)
+	t.Logf("it begins to happen at %s", time.Now().UTC().Format("15:04:05.000"))
 	happens()
 	<-done
 	return longest
