@@ -10,33 +10,6 @@ import (
 
 const endpointSlices = "discovery.k8s.io/endpointslices"
 
-// A reboot gives pods other addresses. Servers would enter them into the EndpointSlices; while there are none, the node does
-// it for its own pods, so that Services and names lead to them.
-
-// settle does once, before the first answer without a server, what a reboot asks for: endpoints on this node are not ready
-// until their pods are again. Else a Service would lead to whichever pod has the address now. It does nothing when a server has told of
-// them since the boot: then their pods run, and nothing would make them ready again.
-func (k *Cache) settle() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.rebooted {
-		return
-	}
-	k.rebooted = false
-	no := false
-	k.eachSlice("", func(s *discovery.EndpointSlice) (touched bool) {
-		for i := range s.Endpoints {
-			e := &s.Endpoints[i]
-			if e.NodeName == nil || *e.NodeName != k.config.Node || e.TargetRef == nil || e.TargetRef.Kind != "Pod" {
-				continue
-			}
-			e.Conditions.Ready, e.Conditions.Serving, touched = &no, &no, true
-		}
-		return touched
-	})
-	k.changed()
-}
-
 // podOf reads a Pod. mu is held.
 func (k *Cache) podOf(at ref, o object) (*core.Pod, bool) {
 	if at.Kind != pods {
@@ -48,6 +21,22 @@ func (k *Cache) podOf(at ref, o object) (*core.Pod, bool) {
 	}
 	pod, ok := from.(*core.Pod)
 	return pod, ok
+}
+
+// unready says that endpoints on this node are not ready until their pods are again. Else a Service would lead to whichever pod has the
+// address now. mu is held.
+func (k *Cache) unready() {
+	no := false
+	k.eachSlice("", func(s *discovery.EndpointSlice) (touched bool) {
+		for i := range s.Endpoints {
+			e := &s.Endpoints[i]
+			if e.NodeName == nil || *e.NodeName != k.config.Node || e.TargetRef == nil || e.TargetRef.Kind != "Pod" {
+				continue
+			}
+			e.Conditions.Ready, e.Conditions.Serving, touched = &no, &no, true
+		}
+		return touched
+	})
 }
 
 // followPod enters a pod's addresses and its readiness where it is an endpoint. mu is held.
@@ -62,15 +51,30 @@ func (k *Cache) followPod(pod *core.Pod) {
 			if e.TargetRef == nil || e.TargetRef.Kind != "Pod" || e.TargetRef.UID != pod.UID {
 				continue
 			}
-			if at := addressOf(pod, s.AddressType); at != "" {
+			at := addressOf(pod, s.AddressType)
+			if at != "" {
 				e.Addresses = []string{at}
 			}
-			usable := ready && !leaving
+			usable := ready && !leaving || at != "" && k.published(s)
 			e.Conditions = discovery.EndpointConditions{Ready: &usable, Serving: &ready, Terminating: &leaving}
 			touched = true
 		}
 		return touched
 	})
+}
+
+// published says that the endpoints of a Service count before they are ready, as its pods have to find each other to become so. mu is held.
+func (k *Cache) published(s *discovery.EndpointSlice) bool {
+	o, err := k.get(ref{Kind: "/services", Namespace: s.Namespace, Name: s.Labels[discovery.LabelServiceName]})
+	if err != nil {
+		return false
+	}
+	from, err := typed(o)
+	if err != nil {
+		return false
+	}
+	service, ok := from.(*core.Service)
+	return ok && service.Spec.PublishNotReadyAddresses
 }
 
 // addressOf is a pod's address of a family.

@@ -150,9 +150,10 @@ func (k *Cache) open(q query, apiVersion, kind string) *view {
 // networkPolicies are rare, and a node that is killed and starts alone must not let through what it did not before.
 const networkPolicies = "networking.k8s.io/networkpolicies"
 
-// take puts an object that a server sent, unless there is no room: then what it is for is short of it. mu is held.
+// take puts an object that a server sent, unless there is no room: then what it is for is short of it. This node's own pods are taken
+// whether there is or not: the kubelet ends those that it is not told of. mu is held.
 func (k *Cache) take(at ref, o object, short *bool) bool {
-	if k.index.live+int64(len(o.body)) > limit {
+	if k.index.live+int64(len(o.body)) > limit && !k.runsHere(at, o) {
 		*short = true
 		if !k.full {
 			k.full = true
@@ -168,6 +169,12 @@ func (k *Cache) take(at ref, o object, short *bool) bool {
 		k.tell(at, nil)
 	}
 	return true
+}
+
+// runsHere says that an object is a pod of this node.
+func (k *Cache) runsHere(at ref, o object) bool {
+	pod, ok := k.podOf(at, o)
+	return ok && pod.Spec.NodeName == k.config.Node
 }
 
 // listed takes a list, or a page of one.

@@ -85,9 +85,12 @@ func (q *query) apiVersion() string {
 // ref names the object that a query is about.
 func (q *query) ref() ref { return ref{Kind: q.kind(), Namespace: q.namespace, Name: q.name} }
 
+// byName begins the selector of one object.
+const byName = "metadata.name="
+
 // alone is the list that has nothing but the object that a query is about.
 func (q query) alone() query {
-	q.labels, q.fields = "", "metadata.name="+q.name
+	q.labels, q.fields = "", byName+q.name
 	return q
 }
 

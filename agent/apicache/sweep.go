@@ -4,14 +4,17 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
+
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 )
 
 const (
 	// sweepEvery is how often it is looked for what nobody needs any more.
 	sweepEvery = 30 * time.Minute
-	// unwatched is how long the Secret or ConfigMap of a pod is kept after its last watch ended, while servers answer: what
-	// pods need is watched all the time. Other lists are few, and some are asked for at the start only.
+	// unwatched is how long a Secret or ConfigMap is kept after its last watch ended, while servers answer and no pod of this node refers
+	// to it. Other lists are few, and some are asked for at the start only.
 	unwatched = time.Hour
 	// maxSingles bounds the objects that were asked for by their names only.
 	maxSingles = 1024
@@ -22,6 +25,7 @@ func (k *Cache) sweep(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var singles []*view
+	needed := k.needed()
 	for _, v := range k.index.views {
 		switch {
 		case v.of == tokensKind:
@@ -31,7 +35,7 @@ func (k *Cache) sweep(now time.Time) {
 		case !v.passing():
 		case v.used == 0: // it is from disk; its time begins now
 			v.used = now.Unix()
-		case v.watches == 0 && len(v.listeners) == 0 && now.Sub(time.Unix(v.used, 0)) > unwatched && k.listening == 0:
+		case v.watches == 0 && len(v.listeners) == 0 && now.Sub(time.Unix(v.used, 0)) > unwatched && k.listening == 0 && !needed[v.object()]:
 			k.index.forget(v)
 		}
 	}
@@ -45,6 +49,42 @@ func (k *Cache) sweep(now time.Time) {
 
 // passing says that a view comes and goes with pods.
 func (v *view) passing() bool { return v.of == "/secrets" || v.of == "/configmaps" }
+
+// object is what a view that is selected by a name is of.
+func (v *view) object() ref {
+	of := query{path: v.key.Path}
+	of.parsePath()
+	return ref{Kind: v.of, Namespace: of.namespace, Name: strings.TrimPrefix(v.key.Fields, byName)}
+}
+
+// needed are the Secrets and ConfigMaps that this node's pods refer to. They are not watched all the time: the kubelet stops when only
+// environment variables take them, minutes after the pod has started, and when they are immutable. mu is held.
+func (k *Cache) needed() map[ref]bool {
+	all := map[ref]bool{}
+	own := k.own()
+	if own == nil {
+		return all
+	}
+	for at := range own.members {
+		o, err := k.get(at)
+		if err != nil {
+			continue
+		}
+		pod, ok := k.podOf(at, o)
+		if !ok {
+			continue
+		}
+		note := func(kind string) podutil.Visitor {
+			return func(name string) bool {
+				all[ref{Kind: kind, Namespace: at.Namespace, Name: name}] = true
+				return true
+			}
+		}
+		podutil.VisitPodSecretNames(pod, note("/secrets"))
+		podutil.VisitPodConfigmapNames(pod, note("/configmaps"))
+	}
+	return all
+}
 
 // tokensKind is what the view of all tokens is of.
 const tokensKind = "/" + tokens

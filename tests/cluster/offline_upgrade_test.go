@@ -90,15 +90,21 @@ func (u *upgrade) to(t *testing.T, build, version string) {
 // alone waits until the node knows that no server is in reach. Its pod is still the same.
 func (u *upgrade) alone(t *testing.T) {
 	t.Helper()
-	u.eventually(t, "it goes on alone", func() error {
-		out, _ := u.try(t, "status")
+	u.isAlone(t)
+	u.answersOn(t, "30093")
+	u.same(t)
+}
+
+// isAlone waits until the node knows that no server is in reach.
+func (a *agent) isAlone(t *testing.T) {
+	t.Helper()
+	a.eventually(t, "it goes on alone", func() error {
+		out, _ := a.try(t, "status")
 		if !strings.Contains(out, "offline since") {
 			return fmt.Errorf("status says\n%s", out)
 		}
 		return nil
 	})
-	u.answersOn(t, "30093")
-	u.same(t)
 }
 
 // read wants the build to have read the cache, or to have said that it cannot.

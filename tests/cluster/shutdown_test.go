@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // busConfig lets anyone on the bus be logind.
@@ -75,15 +76,9 @@ func withLogind(t *testing.T, n *node) *logind {
 	return l
 }
 
-// TestGracefulShutdown: when the host goes down, pods are ended in order before it does.
-func TestGracefulShutdown(t *testing.T) {
-	n := newNode(t, []string{busybox})
-	l := withLogind(t, n)
-	n.serve()
-	n.ready(t)
-	n.create(t, sleeper("sleeper"))
-	n.podReady(t, "sleeper")
-
+// shutDown announces that the machine goes down, and waits until the kubelet lets it.
+func (l *logind) shutDown(t *testing.T) {
+	t.Helper()
 	var inhibitor lock
 	select {
 	case inhibitor = <-l.held:
@@ -106,7 +101,55 @@ func TestGracefulShutdown(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("the kubelet still holds the shutdown after a minute")
 	}
+}
+
+// TestGracefulShutdown: when the host goes down, pods are ended in order before it does.
+func TestGracefulShutdown(t *testing.T) {
+	n := newNode(t, []string{busybox})
+	l := withLogind(t, n)
+	n.serve()
+	n.ready(t)
+	n.create(t, sleeper("sleeper"))
+	n.podReady(t, "sleeper")
+
+	l.shutDown(t)
 	if running := strings.Join(n.host.Processes(), "\n"); strings.Contains(running, "sleep 1000000") {
 		t.Errorf("the shutdown may go on, but the pod still runs:\n%s", running)
 	}
+}
+
+// TestOfflineShutdown: a node that is shut down in good order while no server is in reach runs its pods again when it boots, still alone. The
+// kubelet has said that they failed; whoever would replace them is not there.
+func TestOfflineShutdown(t *testing.T) {
+	c := newCluster(t, "", []string{busybox})
+	far := c.newAgent(t, "far", nil)
+	l := withLogind(t, far.node)
+	c.start(t)
+	c.create(t, webOn("far", "web-far", "web"))
+	c.service(t, "web", "web", 30093)
+	far.answersOn(t, "30093")
+	start := []string{"skerry", "agent", "--server", c.url(), "--token", c.token(t)}
+	before := c.podReady(t, "web-far")
+	c.host.PowerCut()
+	far.isAlone(t)
+
+	l.shutDown(t)
+	far.stop(t)
+	far.host.PowerCycle()
+	booted := time.Now()
+	far.proc = far.host.Start(start...)
+	far.answersOn(t, "30093")
+	t.Logf("its pod answers %v after the boot", time.Since(booted).Round(100*time.Millisecond))
+
+	c.host.Boot()
+	c.serve()
+	c.apiReady(t)
+	c.allReady(t)
+	c.podUntil(t, "web-far", "is known to run again, as the same pod", func(p *corev1.Pod) error {
+		if !isReady(p) || p.UID != before.UID || identity(p) == identity(before) {
+			return fmt.Errorf("it is %s, and was %s", identity(p), identity(before))
+		}
+		return nil
+	})
+	far.answersOn(t, "30093")
 }
