@@ -12,6 +12,7 @@ import (
 	"github.com/skerry-io/skerry/agent/apicache"
 	"github.com/skerry-io/skerry/agent/endpoint"
 	"github.com/skerry-io/skerry/agent/heartbeat"
+	"github.com/skerry-io/skerry/agent/kubelet"
 	"github.com/skerry-io/skerry/internal/certs"
 	"github.com/skerry-io/skerry/internal/durable"
 )
@@ -71,6 +72,7 @@ func (n *Node) cache() (*apicache.Cache, error) {
 		Node:     n.id.Name(),
 		Caller:   endpoint.Caller,
 		Rebooted: rebooted,
+		Refers:   kubelet.Refers,
 		Rights:   n.rights,
 		Door:     apicache.Door{At: n.podDoor(), Authority: n.id.Authority()},
 		Rows:     &n.told.api,

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	core "k8s.io/api/core/v1"
+
 	"github.com/skerry-io/skerry/agent/podrights"
 	"github.com/skerry-io/skerry/internal/run"
 )
@@ -22,10 +24,12 @@ type Config struct {
 	Caller func(context.Context) string
 	// Rebooted says that the machine was started since the cache was last used: addresses of its pods do not count any more.
 	Rebooted bool
-	Rights   Rights // of pods; nil if none may be told anything
-	Door     Door
-	Rows     *run.Rows
-	Log      *slog.Logger
+	// Refers gives the names of the Secrets and ConfigMaps, of its own namespace, without which a pod cannot start.
+	Refers func(*core.Pod) (secrets, configMaps []string)
+	Rights Rights // of pods; nil if none may be told anything
+	Door   Door
+	Rows   *run.Rows
+	Log    *slog.Logger
 }
 
 // Rights says who asks with a token, and what he may read.

@@ -245,7 +245,7 @@ func (n *node) boot(change ...func(*Config)) {
 		n.t.Fatal(err)
 	}
 	n.reach = &reach{next: http.DefaultTransport, to: to}
-	c := Config{Dir: n.dir, Key: n.key, Node: self, Rows: &run.Rows{}, Log: slog.New(slog.DiscardHandler), Caller: func(ctx context.Context) string {
+	c := Config{Dir: n.dir, Key: n.key, Node: self, Rows: &run.Rows{}, Log: slog.New(slog.DiscardHandler), Refers: refers, Caller: func(ctx context.Context) string {
 		user, _ := ctx.Value(userKey{}).(string)
 		return user
 	}}
@@ -335,4 +335,17 @@ func eventually(t *testing.T, what string, check func() bool) {
 func pod(name, ip string) *core.Pod {
 	return &core.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID("uid-" + name)}, Spec: core.PodSpec{NodeName: self},
 		Status: core.PodStatus{Phase: core.PodRunning, PodIP: ip, PodIPs: []core.PodIP{{IP: ip}}, Conditions: []core.PodCondition{{Type: core.PodReady, Status: core.ConditionTrue}}}}
+}
+
+// refers is enough for pods of tests.
+func refers(p *core.Pod) (secrets, configMaps []string) {
+	for _, c := range p.Spec.Containers {
+		for _, from := range c.EnvFrom {
+			secrets = append(secrets, from.SecretRef.Name)
+		}
+	}
+	for _, v := range p.Spec.Volumes {
+		configMaps = append(configMaps, v.ConfigMap.Name)
+	}
+	return secrets, configMaps
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 )
 
 const (
@@ -74,14 +72,13 @@ func (k *Cache) needed() map[ref]bool {
 		if !ok {
 			continue
 		}
-		note := func(kind string) podutil.Visitor {
-			return func(name string) bool {
-				all[ref{Kind: kind, Namespace: at.Namespace, Name: name}] = true
-				return true
-			}
+		secrets, configMaps := k.config.Refers(pod)
+		for _, name := range secrets {
+			all[ref{Kind: "/secrets", Namespace: at.Namespace, Name: name}] = true
 		}
-		podutil.VisitPodSecretNames(pod, note("/secrets"))
-		podutil.VisitPodConfigmapNames(pod, note("/configmaps"))
+		for _, name := range configMaps {
+			all[ref{Kind: "/configmaps", Namespace: at.Namespace, Name: name}] = true
+		}
 	}
 	return all
 }
