@@ -194,7 +194,7 @@ func (s *Server) memberDetails() []run.Detail {
 
 // ResetCluster makes a cluster of this machine alone out of what its member knows, and gives the folder where what it was is kept.
 func ResetCluster(ctx context.Context, c config.Server, nodeIPs []netip.Addr, log *slog.Logger) (former string, err error) {
-	if dir := c.Paths().EtcdDir(); !etcd.Exists(dir) {
+	if dir := c.Paths().EtcdDir(); !etcd.Exists(dir) && etcd.CutOff(dir) == "" {
 		return "", fault.New("reset the cluster: there is no member of etcd in %s", dir).
 			Fix("run it on a server that was one of several; a server of its own needs no cluster-reset")
 	}

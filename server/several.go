@@ -64,6 +64,9 @@ func (s *Server) begins() error {
 	if s.leftover() || !etcd.Lost(dir) {
 		return nil
 	}
+	if etcd.CutOff(dir) != "" {
+		return fault.New("a reset of the cluster was cut off on this server").Fix("run `skerry server --cluster-reset` again")
+	}
 	return fault.New("this server was one of several, and its part of their datastore is not in %s any more", dir).
 		Fix("set server to the URL of another server, and remove cluster-init, so that it joins them anew; if there is no other, restore a backup; " +
 			"`skerry reset` makes it a new machine")

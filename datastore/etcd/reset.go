@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/storage/backend"
@@ -18,6 +19,13 @@ import (
 
 	"github.com/skerry-io/skerry/internal/durable"
 	"github.com/skerry-io/skerry/internal/fault"
+)
+
+const (
+	// formerSuffix is added, with the time, to the name of what a Reset replaces.
+	formerSuffix = ".former-"
+	// lastFolder is where a Reset has a copy of that, in the folder of the new member. Who makes a member of something else makes none.
+	lastFolder = "last"
 )
 
 // leap is how many revisions a reset skips: the others may have given out some that this member never saw.
@@ -34,6 +42,9 @@ func Reset(ctx context.Context, c Config) (former string, err error) {
 		return "", err
 	}
 	defer unlock()
+	if err := c.undo(); err != nil {
+		return "", err
+	}
 	if !Exists(c.Dir) {
 		return "", fault.New("make a cluster of one out of %s: there is no etcd member in it", c.Dir).
 			Fix("run it on a server that was part of the cluster, or restore a backup")
@@ -46,7 +57,7 @@ func Reset(ctx context.Context, c Config) (former string, err error) {
 		return "", err
 	}
 	now := filepath.Join(c.Dir, memberFolder)
-	former = now + ".former-" + time.Now().UTC().Format("20060102T150405Z")
+	former = now + formerSuffix + time.Now().UTC().Format("20060102T150405Z")
 	moved := false
 	err = c.make(func(folder string) error {
 		if err := c.alone(ctx, folder); err != nil {
@@ -67,6 +78,32 @@ func Reset(ctx context.Context, c Config) (former string, err error) {
 	return former, nil
 }
 
+// CutOff gives the folder in which a Reset left what the directory held when it was cut off between moving it there and taking the new
+// member, which is still in the making; "" when none was.
+func CutOff(dir string) string {
+	if is(filepath.Join(dir, memberFolder)) || !is(filepath.Join(dir, makingFolder, lastFolder)) {
+		return ""
+	}
+	found, err := filepath.Glob(filepath.Join(dir, memberFolder+formerSuffix+"*"))
+	if err != nil || len(found) == 0 {
+		return ""
+	}
+	return slices.Max(found)
+}
+
+// undo makes the directory what it was before a Reset that was cut off.
+func (c Config) undo() error {
+	former := CutOff(c.Dir)
+	if former == "" {
+		return nil
+	}
+	if err := durable.Rename(former, filepath.Join(c.Dir, memberFolder)); err != nil {
+		return c.unusable(err)
+	}
+	c.Log.Info("a reset of the cluster was cut off; it begins again", "from", former)
+	return nil
+}
+
 // putBack makes the directory what it was before a Reset that failed.
 func (c Config) putBack(former string, was sentence) (err error) {
 	if now := filepath.Join(c.Dir, memberFolder); !is(now) {
@@ -81,7 +118,7 @@ func (c Config) putBack(former string, was sentence) (err error) {
 // alone makes the new member in a folder, from a copy: first as the last of its cluster, so that it takes over all that is in its log, and
 // then as the first of another.
 func (c Config) alone(ctx context.Context, folder string) error {
-	last := filepath.Join(folder, "last")
+	last := filepath.Join(folder, lastFolder)
 	if err := os.CopyFS(filepath.Join(last, memberFolder), os.DirFS(filepath.Join(c.Dir, memberFolder))); err != nil {
 		return fmt.Errorf("copy the member: %w", err)
 	}

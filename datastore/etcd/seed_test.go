@@ -209,6 +209,71 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// What was cut off between moving the member away and putting the new one into its place is done again, from the same.
+func TestAResetThatWasCutOff(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.member(1)
+	one := run(t, c).up()
+	want, last := map[string]string{}, int64(0)
+	for i := range 50 {
+		key := fmt.Sprintf("/registry/%d", i)
+		want[key], last = fmt.Sprint(i), put(t, one.c, key, fmt.Sprint(i))
+	}
+	one.kill()
+	now, making := filepath.Join(c.Dir, memberFolder), filepath.Join(c.Dir, makingFolder)
+	older, former := now+formerSuffix+"20250101T000000Z", now+formerSuffix+"20260101T000000Z"
+	err := os.Rename(now, former)
+	for _, folder := range []string{older, filepath.Join(making, memberFolder), filepath.Join(making, lastFolder)} {
+		err = errors.Join(err, os.MkdirAll(folder, 0o700))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut := CutOff(c.Dir); cut != former {
+		t.Errorf("%s was cut off, and it says %q", former, cut)
+	}
+	left, err := Reset(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut := CutOff(c.Dir); cut != "" || is(making) || is(former) || !is(older) || !is(filepath.Join(left, "snap", "db")) {
+		t.Errorf("it is done, and it says %q; left is %s", cut, left)
+	}
+	one = run(t, c).up()
+	for key, value1 := range want {
+		if got := value(t, one.c, key); got != value1 {
+			t.Fatalf("%s is %q", key, got)
+		}
+	}
+	if next := put(t, one.c, "/registry/new", "1"); next <= last+leap/2 {
+		t.Errorf("revision %d follows %d", next, last)
+	}
+}
+
+// What another work was cut off in is no reset, though there was one before.
+func TestWhatIsNoResetThatWasCutOff(t *testing.T) {
+	t.Parallel()
+	for name, made := range map[string][]string{
+		"nothing":                         nil,
+		"a member":                        {memberFolder, makingFolder + "/" + lastFolder},
+		"a member, reset before":          {memberFolder, memberFolder + formerSuffix + "20260101T000000Z"},
+		"a member that is gone":           {memberFolder + formerSuffix + "20260101T000000Z"},
+		"the beginning of the first":      {makingFolder + "/" + lastFolder},
+		"one that was to be made of less": {makingFolder + "/seed", damagedFolder + "20260102T000000Z", memberFolder + formerSuffix + "20260101T000000Z"},
+	} {
+		dir := t.TempDir()
+		for _, path := range made {
+			if err := os.MkdirAll(filepath.Join(dir, path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if cut := CutOff(dir); cut != "" {
+			t.Errorf("%s: it says %q", name, cut)
+		}
+	}
+}
+
 func TestResetOfNothing(t *testing.T) {
 	t.Parallel()
 	_, err := Reset(t.Context(), newSite(t).member(1))
