@@ -2,6 +2,7 @@ package datastore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/k3s-io/kine/pkg/server"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -18,7 +19,29 @@ type keys struct {
 // Range reads keys. A client that does not mind old answers gets new ones: there are no others here.
 func (k keys) Range(ctx context.Context, r *etcdserverpb.RangeRequest) (*etcdserverpb.RangeResponse, error) {
 	r.Serializable = false
+	if r.Limit > 0 && len(r.RangeEnd) > 0 && r.Revision == 0 && !r.CountOnly {
+		return k.firstPage(ctx, r)
+	}
 	return k.KVServerBridge.Range(ctx, r)
+}
+
+// firstPage reads the beginning of a range at one revision, which it tells: the next pages, and a watch, go on from there. kine reads it, counts
+// what is left, and tells the revision of the count; what changed in between would be in no page and no watch.
+func (k keys) firstPage(ctx context.Context, r *etcdserverpb.RangeRequest) (*etcdserverpb.RangeResponse, error) {
+	for {
+		var err error
+		if r.Revision, err = k.store.CurrentRevision(ctx); err != nil {
+			return nil, err
+		}
+		answer, err := k.KVServerBridge.Range(ctx, r)
+		if errors.Is(err, server.ErrCompacted) {
+			continue
+		}
+		if err == nil {
+			answer.Header.Revision = r.Revision
+		}
+		return answer, err
+	}
 }
 
 // Put writes a key, whatever it was.

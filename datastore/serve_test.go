@@ -27,6 +27,12 @@ const most = 10 * time.Second
 // serve runs a store in dir, and gives a client of it and how to stop both.
 func serve(t *testing.T, dir string) (client *clientv3.Client, stop func() error) {
 	t.Helper()
+	return serveThrough(t, dir, func(store datastore.Store) datastore.Store { return store })
+}
+
+// serveThrough puts something between the store and those who ask.
+func serveThrough(t *testing.T, dir string, between func(datastore.Store) datastore.Store) (client *clientv3.Client, stop func() error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	store, letGo, err := local.Open(ctx, local.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -36,7 +42,7 @@ func serve(t *testing.T, dir string) (client *clientv3.Client, stop func() error
 	socket := filepath.Join(dir, "datastore.sock")
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
-		err := datastore.Serve(ctx, store, socket, func() { close(ready) })
+		err := datastore.Serve(ctx, between(store), socket, func() { close(ready) })
 		letGo()
 		ended <- err
 	}()

@@ -12,6 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/k3s-io/kine/pkg/drivers/generic"
+	"github.com/k3s-io/kine/pkg/logstructured"
+	"github.com/k3s-io/kine/pkg/logstructured/sqllog"
+	"github.com/k3s-io/kine/pkg/server"
+
 	"github.com/skerry-io/skerry/datastore"
 	"github.com/skerry-io/skerry/internal/fault"
 )
@@ -111,6 +116,39 @@ func TestSettingsThatMakeAWriteLast(t *testing.T) {
 		if err := db.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %q, %v; want %q", pragma, got, err, want)
 		}
+	}
+}
+
+// mute does not say what the last change is.
+type mute struct{ *generic.Generic }
+
+var errMute = errors.New("the database does not answer")
+
+func (mute) CurrentRevision(context.Context) (int64, error) { return 0, errMute }
+
+// Without its first subscription kine would tell nobody anything, for ever, and say nothing of that.
+func TestAStartWithoutChangesToTellIsNone(t *testing.T) {
+	for name, dialect := range map[string]func(*generic.Generic) server.Dialect{
+		"it answers":         func(rows *generic.Generic) server.Dialect { return rows },
+		"it does not answer": func(rows *generic.Generic) server.Dialect { return mute{rows} },
+	} {
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		path := filepath.Join(t.TempDir(), file)
+		if err := prepare(ctx, path); err != nil {
+			t.Fatal(err)
+		}
+		opened, err := sqlite(ctx, &running, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := sqllog.New(dialect(opened.rows), 0, 0, compactPatience, 0, batch, batch)
+		s := &shared{store: store{logstructured.New(log), opened.rows}, log: log, life: ctx, running: &running}
+		if err := s.Start(ctx); (err == nil) != (name == "it answers") {
+			t.Errorf("%s: it starts with %v", name, err)
+		}
+		stop()
+		running.Wait()
 	}
 }
 

@@ -130,9 +130,23 @@ func (s *shared) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.poll(ctx); err != nil {
+		return err
+	}
 	if _, err := s.Create(ctx, server.HealthKey, []byte(server.HealthVal), 0); err != nil && !errors.Is(err, server.ErrKeyExists) {
 		return err
 	}
 	s.running.Go(func() { s.expire(ctx) })
+	return nil
+}
+
+// poll has kine begin to ask the database for changes, which its first subscription does. If the database does not answer then, kine says
+// nothing, and who subscribed is never told a thing.
+func (s *shared) poll(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	if s.log.Watch(ctx, "", "") == nil {
+		return errors.New("the database did not say what its last change is")
+	}
 	return nil
 }

@@ -65,8 +65,8 @@ func (h *Hub) Run(ctx context.Context, ready func()) error {
 	}
 }
 
-// follow ends with the subscription: when ctx ends, or when the store gave up a hub that was too slow for it. The next
-// one goes on where it ended.
+// follow ends with the subscription: when ctx ends, when the store failed or gave up a hub that was too slow for it, or when changes are
+// missing. The next one goes on where it ended, and is told if what comes then is gone.
 func (h *Hub) follow(ctx context.Context, changes server.WatchResult) {
 	if changes.CompactRevision > 0 { // what happened since is gone, so nobody can be told
 		h.dropAll(server.ErrCompacted)
@@ -78,18 +78,34 @@ func (h *Hub) follow(ctx context.Context, changes server.WatchResult) {
 	for {
 		select {
 		case events, open := <-changes.Events:
-			if !open {
+			if !open || h.missing(ctx, events) {
 				return
 			}
 			if len(events) > 0 {
 				h.deliver(events, events[len(events)-1].KV.ModRevision)
 			}
+		case <-changes.Errorc:
+			return
 		case <-notify.C:
 			h.notify()
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// missing says that changes may lie before or between these that the store no longer has: another server has them compacted while this one
+// was cut off from the database. Most revisions that are left out changed nothing.
+func (h *Hub) missing(ctx context.Context, events []*server.Event) bool {
+	next := h.now() + 1
+	for _, e := range events {
+		if e.KV.ModRevision > next {
+			_, _, err := h.source.After(ctx, "", "", h.now())
+			return err != nil
+		}
+		next = e.KV.ModRevision + 1
+	}
+	return false
 }
 
 // deliver hands changes, in the order of their revisions, to the watches they concern. After it nothing up to revision

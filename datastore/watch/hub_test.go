@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"sync"
@@ -24,22 +25,28 @@ type fakeStore struct {
 	compacted int64
 	all       []*server.Event
 	live      chan []*server.Event
+	failed    chan error
+	broken    int // how many questions have no answer
 }
 
 func (f *fakeStore) Watch(ctx context.Context, _, _ string, revision int64) server.WatchResult {
-	past, _, _ := f.After(ctx, "", "", revision-1)
+	past, compacted, _ := f.After(ctx, "", "", revision-1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.live = make(chan []*server.Event, 100)
+	f.live, f.failed = make(chan []*server.Event, 100), make(chan error, 1)
 	if len(past) > 0 {
 		f.live <- past
 	}
-	return server.WatchResult{Events: f.live}
+	return server.WatchResult{Events: f.live, Errorc: f.failed, CompactRevision: compacted, CurrentRevision: f.revision}
 }
 
 func (f *fakeStore) After(_ context.Context, key, end string, revision int64) ([]*server.Event, int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.broken > 0 {
+		f.broken--
+		return nil, 0, errors.New("the database does not answer")
+	}
 	if revision < f.compacted {
 		return nil, f.compacted, server.ErrCompacted
 	}
@@ -79,6 +86,26 @@ func (f *fakeStore) giveUp() {
 	defer f.mu.Unlock()
 	close(f.live)
 	f.live = nil
+}
+
+// fail ends the hub's subscription with an error, after which it hears nothing more.
+func (f *fakeStore) fail() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.live = nil
+	f.failed <- errors.New("the database does not answer")
+}
+
+// forget compacts what the hub has not heard, which hears of these revisions at once.
+func (f *fakeStore) forget(compacted int64, heard ...int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var left []*server.Event
+	for _, f.revision = range heard {
+		left = append(left, &server.Event{Create: true, KV: &server.KeyValue{Key: "a", ModRevision: f.revision}})
+	}
+	f.all, f.compacted = append(f.all, left...), compacted
+	f.live <- left
 }
 
 // fakeStream is the server's side of a client's stream.
