@@ -57,18 +57,18 @@ func (c Config) ring() snapshots.Ring {
 }
 
 // heal puts the newest snapshot into the place of a database that is damaged, or gone. Revisions go on above all that may
-// have been given out, so that no client takes the old state for a newer one.
-func (c Config) heal(ctx context.Context, why error) (*Loss, error) {
+// have been given out, so that no client takes the old state for a newer one. What is lost is told before it takes its place.
+func (c Config) heal(ctx context.Context, why error) error {
 	path := c.path(databaseFile)
 	snapshot, err := c.ring().Newest()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if snapshot == nil {
-		return nil, fault.New("open the database %s", path).Because(why).
+		return fault.New("open the database %s", path).Because(why).
 			Fix("it is damaged, and there is no snapshot to take its place; restore a backup, or empty %s to start an empty cluster", c.Dir)
 	}
-	loss := &Loss{When: time.Now(), From: snapshot.Revision + 1, Used: snapshot.Path, Why: why.Error()}
+	loss := Loss{When: time.Now(), From: snapshot.Revision + 1, Used: snapshot.Path, Why: why.Error()}
 	claimed, err := sqlite.Claimed(c.path(claimFile))
 	if err != nil {
 		claimed = snapshot.Revision + unknownGap
@@ -78,20 +78,24 @@ func (c Config) heal(ctx context.Context, why error) (*Loss, error) {
 		loss.To, loss.Exact = newest, true
 	}
 	if err := removeAll(path + incoming); err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.rebuild(ctx, snapshot.Path, path+incoming, max(claimed, loss.To)); err != nil {
-		return nil, fmt.Errorf("make a database of %s: %w", snapshot.Path, err)
+		return fmt.Errorf("make a database of %s: %w", snapshot.Path, err)
 	}
 	c.at("local/rebuilt")
 	loss.Kept = fmt.Sprintf("%s.damaged-%s", path, loss.When.UTC().Format("20060102-150405"))
 	for _, suffix := range besides() { // the database first: once it is gone, this is done again
 		if err := durable.Rename(path+suffix, loss.Kept+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
+			return err
 		}
 		c.at("local/moved-aside")
 	}
-	return loss, durable.Rename(path+incoming, path)
+	if err := c.mourn(loss); err != nil { // rather told twice than never
+		return err
+	}
+	c.at("local/told")
+	return durable.Rename(path+incoming, path)
 }
 
 // behind says that the newest snapshot knows more than the database, whose logs are damaged before what the snapshot was made of.

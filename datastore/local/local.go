@@ -122,7 +122,13 @@ func openOrHeal(ctx context.Context, c Config) (*engine.Engine, error) {
 	}
 	opened, err := open(ctx, c)
 	if err == nil && log != nil {
-		return opened, c.mournLog(ctx, opened, kept, log)
+		if err := c.mournLog(ctx, opened, kept, log); err != nil {
+			return nil, err
+		}
+		// The end brings home what is whole, only now: rather told twice than never. What is behind the damage would be overwritten bit by
+		// bit, and the next look would find it damaged again.
+		opened.Close()
+		opened, err = open(ctx, c)
 	}
 	if err == nil || !sqlite.Damaged(err) && !errors.Is(err, errGone) {
 		return opened, err
@@ -132,11 +138,7 @@ func openOrHeal(ctx context.Context, c Config) (*engine.Engine, error) {
 
 // healed opens what heal has made.
 func (c Config) healed(ctx context.Context, why error) (*engine.Engine, error) {
-	loss, err := c.heal(ctx, why)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.mourn(*loss); err != nil {
+	if err := c.heal(ctx, why); err != nil {
 		return nil, err
 	}
 	return open(ctx, c)

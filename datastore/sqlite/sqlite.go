@@ -149,6 +149,9 @@ func (db *DB) prepare(ctx context.Context) (err error) {
 	}
 	switch {
 	case tables == 0 && version == 0:
+		if _, err := os.Stat(db.options.Beside); err == nil { // it is written once there are tables
+			return fmt.Errorf("%w: %s is empty, and was not", ErrDamaged, db.path)
+		}
 		if err := db.create(ctx); err != nil {
 			return err
 		}
