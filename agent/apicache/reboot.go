@@ -35,7 +35,7 @@ func (k *Cache) revive() {
 			continue
 		}
 		pod, ok := k.podOf(at, o)
-		if !ok || !shutDown(pod) || !k.index.entries[at].local && !ofEachNode(pod) {
+		if !ok || !shutDown(pod) || endsByItself(pod) || !k.index.entries[at].local && !ofEachNode(pod) {
 			continue
 		}
 		pod.Status = core.PodStatus{Phase: core.PodPending, QOSClass: pod.Status.QOSClass}
@@ -50,6 +50,12 @@ func (k *Cache) revive() {
 func shutDown(pod *core.Pod) bool {
 	of := pod.Status
 	return of.Phase == core.PodFailed && (of.Reason == "Terminated" || of.Reason == "NodeShutdown") && pod.DeletionTimestamp == nil
+}
+
+// endsByItself says that a pod has work to finish. Its containers ended, some without an error, and are not run again: the kubelet would take
+// that for the end of the work.
+func endsByItself(pod *core.Pod) bool {
+	return pod.Spec.RestartPolicy == core.RestartPolicyNever || pod.Spec.RestartPolicy == core.RestartPolicyOnFailure
 }
 
 // ofEachNode says that a pod runs on its own node or nowhere.

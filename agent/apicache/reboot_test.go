@@ -30,6 +30,12 @@ func of(kind string) func(*core.Pod) {
 	}
 }
 
+func restarts(policy core.RestartPolicy) *core.Pod {
+	p := pod("a", "10.0.0.1")
+	p.Spec.RestartPolicy = policy
+	return p
+}
+
 func leaving(p *core.Pod) { p.DeletionTimestamp = &metav1.Time{Time: metav1.Now().Time} }
 
 // phase is what the kubelet is told of the pod a by a node alone.
@@ -57,6 +63,9 @@ func TestPodsThatAShutdownEndedRunAgain(t *testing.T) {
 		"it failed by itself":                     {pod("a", "10.0.0.1"), `{"status":{"phase":"Failed"}}`, core.PodFailed},
 		"it was evicted":                          {pod("a", "10.0.0.1"), `{"status":{"phase":"Failed","reason":"Evicted"}}`, core.PodFailed},
 		"it had done its work":                    {pod("a", "10.0.0.1"), `{"status":{"phase":"Succeeded","reason":"Terminated"}}`, core.PodSucceeded},
+		"its containers always run":               {restarts(core.RestartPolicyAlways), shutDownPatch, core.PodPending},
+		"it had work to do, once":                 {restarts(core.RestartPolicyNever), shutDownPatch, core.PodFailed},
+		"it had work to do, until it is done":     {restarts(core.RestartPolicyOnFailure), shutDownPatch, core.PodFailed},
 		"it runs":                                 {pod("a", "10.0.0.1"), "", core.PodRunning},
 		"a server did, and nobody looks after it": {ended(core.PodFailed, "Terminated"), "", core.PodFailed},
 	} {
