@@ -133,12 +133,15 @@ func (h *Hub) now() int64 {
 }
 
 // reachNow waits until everything that has happened by now was handed on.
-func (h *Hub) reachNow(ctx context.Context) error {
-	revision, err := h.source.CurrentRevision(ctx)
-	if err != nil {
+func (h *Hub) reachNow(ctx context.Context) error { return h.reachFrom(ctx, 0) }
+
+// reachFrom does so if a revision is among that.
+func (h *Hub) reachFrom(ctx context.Context, revision int64) error {
+	now, err := h.source.CurrentRevision(ctx)
+	if err != nil || revision > now {
 		return err
 	}
-	return h.reach(ctx, revision)
+	return h.reach(ctx, now)
 }
 
 // reach waits until all changes up to revision were handed on.

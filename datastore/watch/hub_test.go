@@ -250,6 +250,25 @@ func TestAWatchThatBeginsNowIsNotToldWhatWasBefore(t *testing.T) {
 	}
 }
 
+// TestAWatchFromBeforeACompactionThatTheHubHasNotHeard: it is told so, though the hub could still hand the changes on.
+func TestAWatchFromBeforeACompactionThatTheHubHasNotHeard(t *testing.T) {
+	store := &fakeStore{}
+	f, _ := connect(t, start(t, store), 10)
+	end := store.lag()
+	for range 3 {
+		store.write("a", false)
+	}
+	store.mu.Lock()
+	store.compacted = 3
+	store.mu.Unlock()
+	f.ask(&etcdserverpb.WatchCreateRequest{Key: []byte("a"), StartRevision: 2})
+	time.AfterFunc(usual/4, end)
+	f.next(t) // that it stands
+	if got := f.next(t); !got.Canceled || got.CompactRevision != 3 {
+		t.Errorf("then %v", got)
+	}
+}
+
 func TestALostSubscriptionLosesNothing(t *testing.T) {
 	store := &fakeStore{}
 	f, _ := connect(t, start(t, store), 10)

@@ -72,8 +72,10 @@ func (s *stream) create(ctx context.Context, ask *etcdserverpb.WatchCreateReques
 		s.refuse(errEmptyRange)
 		return
 	}
-	if w.from == 0 { // it begins now: what was answered before is not told, though it may be on its way to the hub
-		if err := s.hub.reachNow(ctx); err != nil {
+	// What was answered before may be on its way to the hub. A watch that begins now is not told of it, and one that begins there is to hear
+	// if that is compacted.
+	if w.from == 0 || w.from > s.hub.now() {
+		if err := s.hub.reachFrom(ctx, w.from); err != nil && w.from == 0 {
 			s.end(err)
 			return
 		}

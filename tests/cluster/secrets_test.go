@@ -245,6 +245,14 @@ func TestSecretsOnSeveralServers(t *testing.T) {
 		}
 		return key
 	}
+	s.eventually(t, "all know of each other", func() error { // each says what it has, soon after its API is there
+		for _, n := range s.all {
+			if says := (&vault{node: n}).says(t); len(says.Servers) != len(s.all)-1 {
+				return fmt.Errorf("%s says %+v", n.host.Name(), says)
+			}
+		}
+		return nil
+	})
 	first := agree(t, "")
 	stop := v.write(t)
 	s.all[1].skerry(t, "secrets-encrypt", "rotate")
