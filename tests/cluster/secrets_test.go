@@ -245,14 +245,7 @@ func TestSecretsOnSeveralServers(t *testing.T) {
 		}
 		return key
 	}
-	s.eventually(t, "all know of each other", func() error { // each says what it has, soon after its API is there
-		for _, n := range s.all {
-			if says := (&vault{node: n}).says(t); len(says.Servers) != len(s.all)-1 {
-				return fmt.Errorf("%s says %+v", n.host.Name(), says)
-			}
-		}
-		return nil
-	})
+	s.known(t)
 	first := agree(t, "")
 	stop := v.write(t)
 	s.all[1].skerry(t, "secrets-encrypt", "rotate")
@@ -269,6 +262,21 @@ func TestSecretsOnSeveralServers(t *testing.T) {
 	}
 	last.serve("--disable-agent")
 	last.apiReady(t)
+	s.known(t)
 	s.skerry(t, "secrets-encrypt", "rotate")
 	agree(t, second)
+}
+
+// known waits until all servers know which keys the others have: each says so soon after its API is there.
+func (s *servers) known(t *testing.T) {
+	t.Helper()
+	for _, n := range s.all {
+		n.eventually(t, "it knows the others", func() error {
+			says := (&vault{node: n}).says(t)
+			if !says.Well || len(says.Servers) != len(s.all)-1 {
+				return fmt.Errorf("it says %+v", says)
+			}
+			return nil
+		})
+	}
 }
